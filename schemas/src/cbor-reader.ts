@@ -1,0 +1,106 @@
+/**
+ * A reader of the closed CBOR subset that `bintrail.cddl` uses (RFC 8949, typed arrays of RFC 8746): definite lengths
+ * only, no floats, no records, no nesting to recurse into. A general decoder accepts far more, and dies on deep input.
+ */
+import type { NumberColumn } from './column.ts';
+
+/** Why bytes are not a message. The words are what dead letters carry. */
+export type RefusalReason =
+  | 'truncated'
+  | 'trailing_bytes'
+  | 'wrong_type'
+  | 'indefinite_length'
+  | 'unknown_version'
+  | 'unknown_event'
+  | 'unknown_key'
+  | 'duplicate_key'
+  | 'missing_key'
+  | 'wrong_tag'
+  | 'wrong_length'
+  | 'out_of_range';
+
+/** Thrown inside the decoder, and turned into a value at its one entry point. */
+export class Refusal extends Error {
+  readonly reason: RefusalReason;
+  constructor(reason: RefusalReason, detail: string) {
+    super(detail);
+    this.reason = reason;
+  }
+}
+
+/** CBOR major types, RFC 8949 §3.1. */
+export const MAJOR = { uint: 0, negative: 1, bytes: 2, text: 3, array: 4, map: 5, tag: 6 } as const;
+
+export type Reader = { readonly bytes: Uint8Array; readonly view: DataView; at: number };
+
+export function openReader(bytes: Uint8Array): Reader {
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0 };
+}
+
+/** Major type of the next item, without reading it. */
+export function peekMajor(reader: Reader): number {
+  if (reader.at >= reader.bytes.length) throw new Refusal('truncated', `nothing at byte ${reader.at}`);
+  return reader.bytes[reader.at]! >> 5;
+}
+
+/** Reads an item head that must be of this major type, and returns its argument. */
+export function readHead(reader: Reader, major: number): bigint {
+  const found = peekMajor(reader);
+  if (found !== major) throw new Refusal('wrong_type', `major type ${found}, not ${major}, at byte ${reader.at}`);
+  const info = reader.bytes[reader.at]! & 0x1f;
+  reader.at += 1;
+  if (info < 24) return BigInt(info);
+  if (info > 27) throw new Refusal('indefinite_length', `length code ${info} before byte ${reader.at}`);
+  const size = 1 << (info - 24);
+  const at = advance(reader, size);
+  if (size === 1) return BigInt(reader.view.getUint8(at));
+  if (size === 2) return BigInt(reader.view.getUint16(at));
+  return size === 4 ? BigInt(reader.view.getUint32(at)) : reader.view.getBigUint64(at);
+}
+
+/** Reads a head whose argument must not exceed `limit`. */
+export function readCount(reader: Reader, major: number, limit: number): number {
+  const count = readHead(reader, major);
+  if (count > BigInt(limit)) throw new Refusal('out_of_range', `${count} is over ${limit} before byte ${reader.at}`);
+  return Number(count);
+}
+
+/** Reads a byte string as a view into the input: valid only while the message is. */
+export function readBytes(reader: Reader, limitBytes: number): Uint8Array {
+  const length = readCount(reader, MAJOR.bytes, limitBytes);
+  const from = advance(reader, length);
+  return reader.bytes.subarray(from, from + length);
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+export function readText(reader: Reader, limitBytes: number): string {
+  const length = readCount(reader, MAJOR.text, limitBytes);
+  const from = advance(reader, length);
+  try {
+    return utf8.decode(reader.bytes.subarray(from, from + length));
+  } catch {
+    throw new Refusal('wrong_type', `text before byte ${reader.at} is not UTF-8`);
+  }
+}
+
+/** Reads a typed array of exactly this many elements into an aligned copy. */
+export function readTypedArray<T extends NumberColumn>(reader: Reader, tag: number | undefined, into: T): T {
+  if (tag !== undefined) {
+    const found = readHead(reader, MAJOR.tag);
+    if (found !== BigInt(tag)) throw new Refusal('wrong_tag', `tag ${found}, not ${tag}, before byte ${reader.at}`);
+  }
+  const bytes = readBytes(reader, reader.bytes.length);
+  if (bytes.length !== into.byteLength) {
+    throw new Refusal('wrong_length', `${bytes.length} bytes, not ${into.byteLength}, before byte ${reader.at}`);
+  }
+  new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(bytes);
+  return into;
+}
+
+function advance(reader: Reader, length: number): number {
+  const from = reader.at;
+  if (length > reader.bytes.length - from) throw new Refusal('truncated', `${length} bytes wanted at byte ${from}`);
+  reader.at += length;
+  return from;
+}

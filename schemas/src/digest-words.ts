@@ -1,0 +1,33 @@
+/** How a digest was read: from the descriptor fanotify held, /proc/<pid>/exe, a mapping, IMA, or an earlier reading. */
+export const DIGEST_SOURCES = ['held', 'exe', 'map_files', 'ima', 'cache'] as const;
+export type DigestSource = (typeof DIGEST_SOURCES)[number];
+
+/**
+ * How sure we are that these are the bytes that ran. `exact`: identity equal before and after reading, and older than
+ * a clock tick at the exec. `alive`: the very exec still ran the file after the read. The others are weak: stored and
+ * searched, but never cached and never approving or explaining anything.
+ */
+export const DIGEST_STRENGTHS = ['exact', 'alive', 'metadata', 'racy', 'writable'] as const;
+export type DigestStrength = (typeof DIGEST_STRENGTHS)[number];
+export const STRONG: readonly DigestStrength[] = ['exact', 'alive'];
+
+/** Why there is no digest. `pending` is the only one that a later `digest` event replaces. */
+export const DIGEST_REASONS = [
+  'too_large',
+  'vanished',
+  'changed',
+  'unreadable',
+  'remote_fs',
+  'timeout',
+  'unmarked_fs',
+  'overload',
+  'pending',
+] as const;
+export type DigestReason = (typeof DIGEST_REASONS)[number];
+
+export const PACKAGE_MATCHES = ['match', 'mismatch', 'no_record'] as const;
+export type PackageMatch = (typeof PACKAGE_MATCHES)[number];
+
+/** What a file was to the process that ran it. */
+export const ROLES = ['exec', 'library', 'script', 'loader'] as const;
+export type Role = (typeof ROLES)[number];

@@ -1,0 +1,15 @@
+import { fileURLToPath } from 'node:url';
+import { cHeader } from './c-header.ts';
+import { cddl } from './cddl.ts';
+
+export type GeneratedFile = { readonly path: string; readonly content: string };
+
+const root = new URL('../../../', import.meta.url);
+
+/** Everything that is generated and committed; `files.test.ts` compares it with what is on disk. */
+export function generatedFiles(): GeneratedFile[] {
+  return [
+    { path: fileURLToPath(new URL('bpf/gen/events.h', root)), content: cHeader() },
+    { path: fileURLToPath(new URL('schemas/bintrail.cddl', root)), content: cddl() },
+  ];
+}

@@ -1,0 +1,64 @@
+/**
+ * The bus port: a partitioned, ordered log with durable consumer plans. Adapters: `sqlite-bus.ts` (embedded).
+ * The contract every adapter must keep is `bus.contract.ts`; a stage may rely on nothing that is not tested there.
+ */
+
+/** One stored message. `offset` counts from 0 in its partition; gaps are possible, order is not. */
+export type BusRecord = {
+  readonly offset: number;
+  readonly key: string;
+  readonly publishedAtMs: number;
+  readonly value: Uint8Array;
+};
+
+/** What a producer hands in: the key chooses the partition, and is what compaction keeps the newest of. */
+export type Message = { readonly key: string; readonly value: Uint8Array };
+
+/**
+ * A batch with fixed bounds. It is durable before a handler sees it, and handed out again with the same `from`, `to`
+ * and `atMs` until it is acknowledged, also after a crash: that is what makes a replayed insert identical.
+ */
+export type Plan = {
+  readonly busId: string;
+  readonly topic: string;
+  readonly group: string;
+  readonly partition: number;
+  /** First offset of the batch. */
+  readonly from: number;
+  /** One past the last offset of the batch. */
+  readonly to: number;
+  /** When the plan was made; stages take ingest times from here, never from the clock. */
+  readonly atMs: number;
+  readonly records: readonly BusRecord[];
+};
+
+export type SubscribeOptions = {
+  readonly topic: string;
+  readonly group: string;
+  /** A plan closes at this many records or bytes, whichever comes first; one record larger than that goes alone. */
+  readonly maxRecords: number;
+  readonly maxBytes: number;
+};
+
+export type Subscription = {
+  /** Rejects with the handler's error when the handler throws: the plan stays unacknowledged. */
+  readonly done: Promise<void>;
+  /** Stops handing out plans and waits for the running handler. */
+  close(): Promise<void>;
+};
+
+export type Follower = { readonly done: Promise<void>; close(): Promise<void> };
+
+export type Bus = {
+  /** Random, made with the bus and kept in it: a recreated bus never reuses deduplication tokens. */
+  readonly id: string;
+  /** Resolves once every message is durable, all or none of them. */
+  publish(topic: string, messages: readonly Message[]): Promise<void>;
+  /** Hands out one plan at a time per partition; returning acknowledges it. */
+  subscribe(options: SubscribeOptions, handler: (plan: Plan) => Promise<void>): Subscription;
+  /** Reads a topic from its beginning without a group; resolves once the end as of the call has been handed over. */
+  follow(topic: string, handler: (records: readonly BusRecord[]) => void): Promise<Follower>;
+  /** Records published but not yet acknowledged by the group, and the age of the oldest of them. */
+  lag(topic: string, group: string): Promise<{ records: number; oldestAgeMs: number }>;
+  close(): Promise<void>;
+};
