@@ -14,6 +14,7 @@
 #define BT_FLAG_UNREADABLE_ARGV (1u << 9)
 #define BT_FLAG_SCRIPT (1u << 10)
 #define BT_FLAG_OVERLAY (1u << 11)
+#define BT_FLAG_FINE_CTIME (1u << 12)
 
 #define BT_EXEC 1u
 #define BT_EXIT 2u

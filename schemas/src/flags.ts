@@ -15,6 +15,7 @@ export const FLAGS = [
   'unreadable_argv',
   'script',
   'overlay',
+  'fine_ctime',
 ] as const;
 
 export type Flag = (typeof FLAGS)[number];

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Which program image a task runs, and which one started it. Kept on the task, taken at the fork: real_parent changes
+ * when a parent dies, and a child that has only forked still runs its parent's image.
+ */
+#pragma once
+#include "kernel.h"
+
+struct image {
+	__u64 start_ns;
+	__u32 pid;
+	__u32 self_exec_id;
+};
+
+struct lineage {
+	struct image self;
+	struct image parent;
+	__u32 ppid;
+	__u32 reserved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct lineage);
+} lineages SEC(".maps");
+
+static __always_inline struct image own_image(struct task_struct *task)
+{
+	struct image image = {
+		.start_ns = BPF_CORE_READ(task, group_leader, start_boottime),
+		.pid = BPF_CORE_READ(task, tgid),
+		.self_exec_id = BPF_CORE_READ(task, self_exec_id),
+	};
+	return image;
+}
+
+/* What can be said of a task that was there before the probe: its parent as it is now, with the image it forked from. */
+static __always_inline struct lineage guess_lineage(struct task_struct *task)
+{
+	struct lineage guess = { .self = own_image(task) };
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+
+	guess.parent = own_image(parent);
+	guess.ppid = guess.parent.pid;
+	return guess;
+}
+
+static __always_inline struct lineage *task_lineage(struct task_struct *task)
+{
+	struct lineage *known = bpf_task_storage_get(&lineages, task, NULL, 0);
+	struct lineage guess;
+
+	if (known)
+		return known;
+	guess = guess_lineage(task);
+	return bpf_task_storage_get(&lineages, task, &guess, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}

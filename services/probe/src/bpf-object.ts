@@ -1,0 +1,163 @@
+/** Loads the BPF object and offers what it does: its ring, counters, the snapshot of processes, and describe_fd. */
+import { closeSync } from 'node:fs';
+import { release } from 'node:os';
+import { SetupError } from '@bintrail/runtime/errors.ts';
+import { exec } from '@bintrail/schemas/exec.ts';
+import { recordLayout } from '@bintrail/schemas/layout.ts';
+import { collectLibbpfWarnings, type Libbpf, type Libc, lastErrno, nativePage, type Pointer } from './ffi.ts';
+import { type FileState, readFileState } from './file-identity.ts';
+import { openRing, type Ring } from './ring.ts';
+
+/** Cumulative counters of one event type on one CPU. */
+export type Counters = { readonly cpu: number; readonly seen: bigint; readonly sent: bigint; readonly lost: bigint };
+
+export type BpfObject = {
+  readonly ring: Ring;
+  readonly ringFd: number;
+  /** Attaches the hooks: events flow from here on. */
+  readonly attach: () => void;
+  /** Counters of an event type, per CPU. */
+  readonly counters: (eventId: number) => Counters[];
+  /** Exec records of running processes, one DataView each; of one process when a pid is given. */
+  readonly snapshot: (pid?: number) => DataView[];
+  /** Describes a descriptor of this process; undefined when it is not open. */
+  readonly describe: (fd: number) => FileState | undefined;
+  readonly close: () => void;
+};
+
+const HOOKS = ['on_fork', 'on_exec', 'on_exit'] as const;
+const RING_BYTES = 8 * 1024 * 1024;
+/** struct bpf_test_run_opts of libbpf's bpf.h: size, ctx_in at 32, ctx_size_in at 48. */
+const TEST_RUN_OPTS_BYTES = 88;
+
+/** Loads without attaching. Throws SetupError with libbpf's words when the kernel refuses. */
+export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string): BpfObject {
+  const warnings: string[] = [];
+  const stopCollecting = collectLibbpfWarnings(libbpf, libc, warnings);
+  const object = libbpf.openFile(path, 0n) as Pointer;
+  if (object === 0n) throw loadError(path, warnings);
+  if (Number(libbpf.load(object)) < 0) throw loadError(path, warnings);
+  stopCollecting();
+  const ringFd = mapFd(libbpf, object, 'exec_ring');
+  const ring = openRing(libc, ringFd, RING_BYTES);
+  const links: Pointer[] = [];
+  return {
+    ring,
+    ringFd,
+    attach: () => links.push(...HOOKS.map((name) => attachHook(libbpf, object, name))),
+    counters: counterReader(libbpf, mapFd(libbpf, object, 'event_counters')),
+    snapshot: (pid) => readSnapshot(libbpf, libc, program(libbpf, object, 'snapshot'), pid),
+    describe: descriptorProgram(libbpf, libc, program(libbpf, object, 'describe_fd')),
+    close: () => {
+      for (const link of links.reverse()) libbpf.destroyLink(link);
+      ring.close();
+      libbpf.closeObject(object);
+    },
+  };
+}
+
+function loadError(path: string, warnings: readonly string[]): SetupError {
+  const words = warnings.slice(-12).join('\n  ');
+  return new SetupError(
+    `the kernel (${release()}) refused ${path}: errno ${lastErrno()}\n  ${words}`,
+    'run as root or with CAP_BPF and CAP_PERFMON, on a kernel 6.1 or newer built with CONFIG_DEBUG_INFO_BTF',
+  );
+}
+
+function program(libbpf: Libbpf, object: Pointer, name: string): Pointer {
+  const found = libbpf.findProgram(object, name) as Pointer;
+  if (found === 0n) throw new Error(`the BPF object has no program ${name}: rebuild it`);
+  return found;
+}
+
+function mapFd(libbpf: Libbpf, object: Pointer, name: string): number {
+  const fd = Number(libbpf.findMapFd(object, name));
+  if (fd < 0) throw new Error(`the BPF object has no map ${name}: rebuild it`);
+  return fd;
+}
+
+function attachHook(libbpf: Libbpf, object: Pointer, name: string): Pointer {
+  const link = libbpf.attach(program(libbpf, object, name)) as Pointer;
+  if (link !== 0n) return link;
+  throw new SetupError(
+    `the kernel refused to attach ${name}: errno ${lastErrno()}`,
+    'run as root or with CAP_BPF and CAP_PERFMON',
+  );
+}
+
+function counterReader(libbpf: Libbpf, fd: number): (eventId: number) => Counters[] {
+  const cpus = Number(libbpf.possibleCpus());
+  const values = new BigUint64Array(cpus * 3);
+  return (eventId) => {
+    if (Number(libbpf.lookup(fd, new Uint32Array([eventId]), values)) < 0) {
+      throw new Error(`reading event_counters[${eventId}] failed: errno ${lastErrno()}`);
+    }
+    return Array.from({ length: cpus }, (_, cpu) => {
+      const [seen, sent, lost] = values.subarray(cpu * 3, cpu * 3 + 3) as unknown as [bigint, bigint, bigint];
+      return { cpu, seen, sent, lost };
+    });
+  };
+}
+
+function descriptorProgram(libbpf: Libbpf, libc: Libc, describeFd: Pointer): BpfObject['describe'] {
+  const fd = Number(libbpf.programFd(describeFd));
+  const page = nativePage(libc);
+  const requestAt = 256;
+  page.view.setBigUint64(0, BigInt(TEST_RUN_OPTS_BYTES), true);
+  page.view.setBigUint64(32, page.pointer + BigInt(requestAt), true);
+  page.view.setUint32(48, 64, true);
+  return (target) => {
+    page.view.setUint32(requestAt, target, true);
+    if (Number(libbpf.testRun(fd, page.pointer)) < 0) throw new Error(`describe_fd failed: errno ${lastErrno()}`);
+    if (page.view.getInt32(requestAt + 4, true) !== 0) return undefined;
+    return readFileState(new DataView(page.view.buffer, requestAt + 8));
+  };
+}
+
+function readSnapshot(libbpf: Libbpf, libc: Libc, iterator: Pointer, pid: number | undefined): DataView[] {
+  const page = nativePage(libc);
+  // struct bpf_iter_attach_opts: size, pointer to union bpf_iter_link_info, its length; .task.pid is its second member.
+  page.view.setBigUint64(0, 24n, true);
+  if (pid !== undefined) {
+    page.view.setBigUint64(8, page.pointer + 64n, true);
+    page.view.setUint32(16, 16, true);
+    page.view.setUint32(68, pid, true);
+  }
+  const link = libbpf.attachIter(iterator, page.pointer) as Pointer;
+  libc.munmap(page.pointer, 4096);
+  // ESRCH: the one process asked for is gone.
+  if (link === 0n && pid !== undefined) return [];
+  if (link === 0n) throw new Error(`attaching the snapshot iterator failed: errno ${lastErrno()}`);
+  const fd = Number(libbpf.iterCreate(libbpf.linkFd(link)));
+  const records = readRecords(libc, fd);
+  closeSync(fd);
+  libbpf.destroyLink(link);
+  return records;
+}
+
+const EXEC_LAYOUT = recordLayout(exec);
+
+function execRecordBytes(record: DataView): number {
+  return EXEC_LAYOUT.texts.reduce((size, { offset }) => size + record.getUint16(offset, true), EXEC_LAYOUT.sizeBytes);
+}
+
+/** The iterator writes whole records one after another; each says its own size by its lengths. */
+function readRecords(libc: Libc, fd: number): DataView[] {
+  const chunks: Buffer[] = [];
+  for (;;) {
+    const chunk = Buffer.alloc(65_536);
+    const length = Number(libc.read(fd, chunk, chunk.length));
+    if (length <= 0) break;
+    chunks.push(chunk.subarray(0, length));
+  }
+  const bytes = new Uint8Array(Buffer.concat(chunks));
+  const records: DataView[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const size = execRecordBytes(new DataView(bytes.buffer, at));
+    if (at + size > bytes.length) break;
+    records.push(new DataView(bytes.buffer, at, size));
+    at += size;
+  }
+  return records;
+}
