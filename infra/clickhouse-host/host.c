@@ -3,11 +3,11 @@
  *
  *   cc -O2 -Wall -Wextra -o infra/clickhouse-host/build/clickhouse-host infra/clickhouse-host/host.c -ldl
  *
- *   clickhouse-host LIBRARY CONFIG_FILE DATA_DIR HTTP_PORT UID GID PARENT_PID
+ *   clickhouse-host LIBRARY WORK_DIR CONFIG_NAME HTTP_PORT UID GID PARENT_PID
  *
- * LIBRARY is opened before privileges are dropped, everything else after. UID and GID are those to run as when started
- * as root, and are ignored otherwise. The process ends with PARENT_PID. It returns only on failure: 1, with the
- * engine's own words on stderr, or 2 when it was called wrongly.
+ * LIBRARY is opened before privileges are dropped; the rest after: CONFIG_NAME and data/ in WORK_DIR. UID and GID are
+ * those to run as when started as root, and are ignored otherwise. The process ends with PARENT_PID. It returns only
+ * on failure: 1, with the engine's own words on stderr, or 2 when it was called wrongly.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,9 +38,9 @@ enum { LOCK_WAIT_MS = 10000, LOCK_POLL_MS = 50 };
 static const char serve_for_ever[] =
     "--query=SYSTEM START LISTEN HTTP;"
     " SELECT sleepEachRow(3) FROM numbers(1000000000) FORMAT Null"
-    " SETTINGS function_sleep_max_microseconds_per_block = 0, max_block_size = 1";
+    " SETTINGS function_sleep_max_microseconds_per_block = 0, max_block_size = 1, interactive_delay = 3000000";
 
-static void die(const char *what, const char *why)
+static _Noreturn void die(const char *what, const char *why)
 {
 	fprintf(stderr, "clickhouse-host: %s: %s\n", what, why);
 	exit(1);
@@ -70,6 +72,81 @@ static void drop_privileges(uid_t uid, gid_t gid)
 		die("cannot set no_new_privs", strerror(errno));
 }
 
+/* Of linux/landlock.h and asm/unistd.h, as the headers of older systems lack the newer halves. */
+enum {
+	SYS_CREATE_RULESET = 444,
+	SYS_ADD_RULE = 445,
+	SYS_RESTRICT_SELF = 446,
+	RULE_PATH_BENEATH = 1,
+	RULE_NET_PORT = 2,
+	FS_WRITE_FILE = 1 << 1,
+	FS_READ_FILE = 1 << 2,
+	FS_READ_DIR = 1 << 3,
+	FS_ABI_2 = (1 << 14) - 1, /* all of the first version, and moving between folders, which the engine does */
+	FS_TRUNCATE = 1 << 14,    /* version 3 */
+	FS_IOCTL_DEV = 1 << 15,   /* version 5 */
+	NET_BIND_TCP = 1 << 0,    /* version 4 */
+	NET_CONNECT_TCP = 1 << 1,
+};
+
+struct ruleset {
+	uint64_t fs, net;
+};
+
+struct path_rule {
+	uint64_t allowed;
+	int32_t fd;
+} __attribute__((packed)); /* as the kernel's is */
+
+struct port_rule {
+	uint64_t allowed, port;
+};
+
+static void allow_path(int ruleset, const char *path, uint64_t allowed)
+{
+	struct path_rule rule = {allowed, open(path, O_PATH | O_CLOEXEC)};
+	if (rule.fd < 0)
+		return; /* what is not there needs no leave */
+	if (syscall(SYS_ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0))
+		die(path, strerror(errno));
+	close(rule.fd);
+}
+
+/*
+ * Keeps the engine to its own folder and port in the kernel's eyes: its functions file() and sqlite(), and disks that
+ * a CREATE TABLE makes up, ask for no grant. Needs a single thread, as it binds the calling one and its children.
+ */
+static void confine(const char *work_dir, long port)
+{
+	struct stat threads;
+	if (stat("/proc/self/task", &threads) || threads.st_nlink != 3)
+		die("cannot confine the engine", "it has started threads already");
+	long version = syscall(SYS_CREATE_RULESET, NULL, 0, 1);
+	if (version < 2) {
+		fputs("clickhouse-host: no Landlock in this kernel (Linux 5.19): the engine can read what its user can\n",
+		      stderr);
+		return;
+	}
+	struct ruleset rules = {FS_ABI_2, NET_BIND_TCP | NET_CONNECT_TCP};
+	rules.fs |= version >= 3 ? FS_TRUNCATE : 0;
+	rules.fs |= version >= 5 ? FS_IOCTL_DEV : 0;
+	int ruleset = (int)syscall(SYS_CREATE_RULESET, &rules, version >= 4 ? sizeof rules : sizeof rules.fs, 0);
+	if (ruleset < 0)
+		die("cannot confine the engine", strerror(errno));
+	allow_path(ruleset, work_dir, rules.fs & ~1ULL); /* all but running a file */
+	allow_path(ruleset, "/proc", FS_READ_FILE | FS_READ_DIR);
+	allow_path(ruleset, "/sys", FS_READ_FILE | FS_READ_DIR);
+	allow_path(ruleset, "/dev/null", FS_READ_FILE | FS_WRITE_FILE);
+	allow_path(ruleset, "/dev/urandom", FS_READ_FILE);
+	allow_path(ruleset, "/usr/share/zoneinfo", FS_READ_FILE | FS_READ_DIR);
+	struct port_rule listen = {NET_BIND_TCP, (uint64_t)port};
+	if (version >= 4 && syscall(SYS_ADD_RULE, ruleset, RULE_NET_PORT, &listen, 0))
+		die("cannot confine the engine", strerror(errno));
+	if (syscall(SYS_RESTRICT_SELF, ruleset, 0))
+		die("cannot confine the engine", strerror(errno));
+	close(ruleset);
+}
+
 /* The kernel forgets the death signal when credentials change, so this comes after them. */
 static void die_with_parent(pid_t parent)
 {
@@ -83,29 +160,46 @@ static void die_with_parent(pid_t parent)
  * The engine gives up at once when another one holds the folder, as one that was just killed may for a moment.
  * Waits for the lock and lets it go again; who still holds it after that, the engine itself will name.
  */
-static void wait_for_data_lock(const char *data_dir)
+static void wait_for_data_lock(void)
 {
-	char path[4096];
-	if ((size_t)snprintf(path, sizeof path, "%s/status", data_dir) >= sizeof path)
-		die("the path of the data folder is too long", data_dir);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = open("data/status", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		die(path, strerror(errno));
+		die("data/status", strerror(errno));
 	for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) && waited_ms < LOCK_WAIT_MS; waited_ms += LOCK_POLL_MS) {
 		if (errno != EWOULDBLOCK)
-			die(path, strerror(errno));
+			die("data/status", strerror(errno));
 		nanosleep(&(struct timespec){.tv_nsec = LOCK_POLL_MS * 1000000L}, NULL);
 	}
 	close(fd);
 }
 
+static int serve(void *engine, const char *work_dir, const char *config_name, long port)
+{
+	query_cmdline_fn query_cmdline = (query_cmdline_fn)dlsym(engine, "chdb_query_cmdline");
+	result_error_fn result_error = (result_error_fn)dlsym(engine, "chdb_result_error");
+	if (!query_cmdline || !result_error)
+		die("cannot use the engine", dlerror());
+	char *config_option, *path_option, *port_option;
+	if (asprintf(&config_option, "--config-file=%s/%s", work_dir, config_name) < 0 ||
+	    asprintf(&path_option, "--path=%s/data", work_dir) < 0 || asprintf(&port_option, "--http_port=%ld", port) < 0)
+		die("cannot start", "out of memory");
+	if (access(config_name, R_OK)) /* the engine would serve everything to everyone without its configuration */
+		die(config_name, strerror(errno));
+	char *options[] = {"clickhouse",     config_option,          path_option, port_option, "--listen_host=127.0.0.1",
+			   (char *)serve_for_ever, NULL};
+	chdb_result *result = query_cmdline(sizeof options / sizeof *options - 1, options);
+	const char *error = result ? result_error(result) : NULL;
+	fprintf(stderr, "clickhouse-host: the engine stopped serving%s%s\n", error ? ": " : "", error ? error : "");
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 8) {
-		fputs("usage: clickhouse-host LIBRARY CONFIG_FILE DATA_DIR HTTP_PORT UID GID PARENT_PID\n", stderr);
+		fputs("usage: clickhouse-host LIBRARY WORK_DIR CONFIG_NAME HTTP_PORT UID GID PARENT_PID\n", stderr);
 		return 2;
 	}
-	const char *library = argv[1], *config_file = argv[2], *data_dir = argv[3];
+	const char *library = argv[1], *work_dir = argv[2], *config_name = argv[3];
 	long port = number("HTTP_PORT", argv[4], 1, 65535);
 	uid_t uid = (uid_t)number("UID", argv[5], 0, 0xfffffffeL);
 	gid_t gid = (gid_t)number("GID", argv[6], 0, 0xfffffffeL);
@@ -116,27 +210,13 @@ int main(int argc, char **argv)
 	void *engine = dlopen(library, RTLD_NOW | RTLD_LOCAL);
 	if (!engine)
 		die("cannot load the engine", dlerror());
-	query_cmdline_fn query_cmdline = (query_cmdline_fn)dlsym(engine, "chdb_query_cmdline");
-	result_error_fn result_error = (result_error_fn)dlsym(engine, "chdb_result_error");
-	if (!query_cmdline || !result_error)
-		die("cannot use the engine", dlerror());
 
 	drop_privileges(uid, gid);
-	die_with_parent(parent);
+
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* a core file would hold rows and passwords */
-	if (chdir(data_dir))
-		die(data_dir, strerror(errno));
-	wait_for_data_lock(data_dir);
-
-	char config_option[4200], path_option[4200], port_option[32];
-	snprintf(config_option, sizeof config_option, "--config-file=%s", config_file);
-	snprintf(path_option, sizeof path_option, "--path=%s", data_dir);
-	snprintf(port_option, sizeof port_option, "--http_port=%ld", port);
-	char *options[] = {"clickhouse", config_option, path_option, port_option, "--listen_host=127.0.0.1",
-			   (char *)serve_for_ever, NULL};
-	chdb_result *result = query_cmdline(sizeof options / sizeof *options - 1, options);
-
-	const char *error = result ? result_error(result) : NULL;
-	fprintf(stderr, "clickhouse-host: the engine stopped serving%s%s\n", error ? ": " : "", error ? error : "");
-	return 1;
+	if (chdir(work_dir))
+		die(work_dir, strerror(errno));
+	wait_for_data_lock();
+	confine(work_dir, port);
+	return serve(engine, work_dir, config_name, port);
 }

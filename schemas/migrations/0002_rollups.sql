@@ -1,8 +1,9 @@
 -- Roll-ups, kept by materialized views in the same insert as the raw rows. All are one partition per month of ingest:
--- a deduplication token covers a block per partition, and a plan has one time of ingest.
+-- a deduplication token covers a block per partition, and a plan has one time of ingest. They also expire by it: by
+-- their own time, rows of a node whose clock is wrong would be gone at once. Hours end where DateTime does, in 2106.
 
 -- Everything the judgement reads, and a count. A late digest moves a count from its pending key to its final one:
--- readers sum n and drop keys at 0.
+-- readers sum n and drop keys at 0. What is pending has no package yet, so that the key can be known without a look-up.
 CREATE TABLE sightings (
   ingest_month UInt32,
   hour DateTime('UTC'),
@@ -24,23 +25,35 @@ CREATE TABLE sightings (
 ENGINE = AggregatingMergeTree
 PARTITION BY ingest_month
 ORDER BY (sha256, workload, path, role, image, package, package_version, package_match, upper_layer, digest_strength, digest_reason, hour)
-TTL hour + INTERVAL 400 DAY DELETE
-SETTINGS non_replicated_deduplication_window = 10000;
+TTL YYYYMMDDToDate(ingest_month * 100 + 1) + INTERVAL 431 DAY DELETE
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
 
 CREATE MATERIALIZED VIEW sightings_from_exec TO sightings AS
-SELECT toYYYYMM(ingested_at) AS ingest_month, toStartOfHour(ts) AS hour, workload, image, 'exec' AS role, sha256, path,
-  package, package_version, package_match, toUInt8(bitTest(flags, 2)) AS upper_layer, digest_strength, digest_reason,
+SELECT toYYYYMM(ingested_at) AS ingest_month,
+  toStartOfHour(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
+  workload, image, 'exec' AS role, sha256, path,
+  if(digest_reason = 'pending', '', e.package) AS package,
+  if(digest_reason = 'pending', '', e.package_version) AS package_version,
+  if(digest_reason = 'pending', '', e.package_match) AS package_match,
+  toUInt8(bitTest(flags, 2)) AS upper_layer, digest_strength, digest_reason,
   toInt64(1) AS n, ts AS first_seen, ts AS last_seen
-FROM exec_events WHERE NOT bitTest(flags, 6);
+FROM exec_events AS e WHERE NOT bitTest(flags, 6);
 
 CREATE MATERIALIZED VIEW sightings_from_load TO sightings AS
-SELECT toYYYYMM(ingested_at) AS ingest_month, toStartOfHour(ts) AS hour, workload, image, role, sha256, path,
-  package, package_version, package_match, toUInt8(bitTest(flags, 2)) AS upper_layer, digest_strength, digest_reason,
+SELECT toYYYYMM(ingested_at) AS ingest_month,
+  toStartOfHour(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
+  workload, image, role, sha256, path,
+  if(digest_reason = 'pending', '', l.package) AS package,
+  if(digest_reason = 'pending', '', l.package_version) AS package_version,
+  if(digest_reason = 'pending', '', l.package_match) AS package_match,
+  toUInt8(bitTest(flags, 2)) AS upper_layer, digest_strength, digest_reason,
   toInt64(1) AS n, ts AS first_seen, ts AS last_seen
-FROM load_events WHERE NOT bitTest(flags, 6);
+FROM load_events AS l WHERE NOT bitTest(flags, 6);
 
 CREATE MATERIALIZED VIEW sightings_from_digest TO sightings AS
-SELECT toYYYYMM(ingested_at) AS ingest_month, toStartOfHour(event_ts) AS hour, workload, image, role,
+SELECT toYYYYMM(ingested_at) AS ingest_month,
+  toStartOfHour(least(event_ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
+  workload, image, role,
   if(step = 1, d.sha256, toFixedString('', 32)) AS sha256, path,
   if(step = 1, d.package, '') AS package, if(step = 1, d.package_version, '') AS package_version,
   if(step = 1, d.package_match, '') AS package_match, toUInt8(bitTest(flags, 2)) AS upper_layer,
@@ -67,21 +80,29 @@ CREATE TABLE sighting_nodes (
 ENGINE = AggregatingMergeTree
 PARTITION BY ingest_month
 ORDER BY (sha256, workload, path, node, role, image, package_match, digest_reason, hour)
-TTL hour + INTERVAL 400 DAY DELETE
-SETTINGS non_replicated_deduplication_window = 10000;
+TTL YYYYMMDDToDate(ingest_month * 100 + 1) + INTERVAL 431 DAY DELETE
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
 
 CREATE MATERIALIZED VIEW sighting_nodes_from_exec TO sighting_nodes AS
-SELECT toYYYYMM(ingested_at) AS ingest_month, toStartOfHour(ts) AS hour, node, workload, image, 'exec' AS role, sha256, path,
-  package_match, digest_reason, toInt64(1) AS n, ts AS first_seen, ts AS last_seen
-FROM exec_events WHERE NOT bitTest(flags, 6);
+SELECT toYYYYMM(ingested_at) AS ingest_month,
+  toStartOfHour(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
+  node, workload, image, 'exec' AS role, sha256, path,
+  if(digest_reason = 'pending', '', e.package_match) AS package_match, digest_reason,
+  toInt64(1) AS n, ts AS first_seen, ts AS last_seen
+FROM exec_events AS e WHERE NOT bitTest(flags, 6);
 
 CREATE MATERIALIZED VIEW sighting_nodes_from_load TO sighting_nodes AS
-SELECT toYYYYMM(ingested_at) AS ingest_month, toStartOfHour(ts) AS hour, node, workload, image, role, sha256, path,
-  package_match, digest_reason, toInt64(1) AS n, ts AS first_seen, ts AS last_seen
-FROM load_events WHERE NOT bitTest(flags, 6);
+SELECT toYYYYMM(ingested_at) AS ingest_month,
+  toStartOfHour(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
+  node, workload, image, role, sha256, path,
+  if(digest_reason = 'pending', '', l.package_match) AS package_match, digest_reason,
+  toInt64(1) AS n, ts AS first_seen, ts AS last_seen
+FROM load_events AS l WHERE NOT bitTest(flags, 6);
 
 CREATE MATERIALIZED VIEW sighting_nodes_from_digest TO sighting_nodes AS
-SELECT toYYYYMM(ingested_at) AS ingest_month, toStartOfHour(event_ts) AS hour, node, workload, image, role,
+SELECT toYYYYMM(ingested_at) AS ingest_month,
+  toStartOfHour(least(event_ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
+  node, workload, image, role,
   if(step = 1, d.sha256, toFixedString('', 32)) AS sha256, path, if(step = 1, d.package_match, '') AS package_match,
   if(step = 1, d.digest_reason, 'pending') AS digest_reason,
   toInt64(step) AS n, event_ts AS first_seen, event_ts AS last_seen
@@ -103,16 +124,20 @@ CREATE TABLE lineage (
 ENGINE = AggregatingMergeTree
 PARTITION BY ingest_month
 ORDER BY (workload, parent_path, path, role, uid, hour)
-TTL hour + INTERVAL 400 DAY DELETE
-SETTINGS non_replicated_deduplication_window = 10000;
+TTL YYYYMMDDToDate(ingest_month * 100 + 1) + INTERVAL 431 DAY DELETE
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
 
 CREATE MATERIALIZED VIEW lineage_from_exec TO lineage AS
-SELECT toYYYYMM(ingested_at) AS ingest_month, toStartOfHour(ts) AS hour, workload, parent_path, path, 'exec' AS role, uid,
+SELECT toYYYYMM(ingested_at) AS ingest_month,
+  toStartOfHour(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
+  workload, parent_path, path, 'exec' AS role, uid,
   toInt64(1) AS n, ts AS first_seen, ts AS last_seen
 FROM exec_events WHERE NOT bitTest(flags, 6);
 
 CREATE MATERIALIZED VIEW lineage_from_load TO lineage AS
-SELECT toYYYYMM(ingested_at) AS ingest_month, toStartOfHour(ts) AS hour, workload, parent_path, path, role, uid,
+SELECT toYYYYMM(ingested_at) AS ingest_month,
+  toStartOfHour(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
+  workload, parent_path, path, role, uid,
   toInt64(1) AS n, ts AS first_seen, ts AS last_seen
 FROM load_events WHERE NOT bitTest(flags, 6);
 
@@ -134,10 +159,12 @@ CREATE TABLE coverage (
 ENGINE = AggregatingMergeTree
 PARTITION BY ingest_month
 ORDER BY (node, boot, probe_epoch, event_type, place, cpu, minute)
-TTL minute + INTERVAL 400 DAY DELETE
-SETTINGS non_replicated_deduplication_window = 10000;
+TTL YYYYMMDDToDate(ingest_month * 100 + 1) + INTERVAL 431 DAY DELETE
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
 
 CREATE MATERIALIZED VIEW coverage_from_loss TO coverage AS
-SELECT toYYYYMM(ingested_at) AS ingest_month, toStartOfMinute(ts) AS minute, node, boot, probe_epoch, cpu, event_type, place,
+SELECT toYYYYMM(ingested_at) AS ingest_month,
+  toStartOfMinute(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS minute,
+  node, boot, probe_epoch, cpu, event_type, place,
   seen, sent, lost
 FROM loss_events;

@@ -1,6 +1,7 @@
 -- Append-only records. State is always the newest row of an id, or all rows together; nothing is updated in place.
 
 -- One row per message taken from the bus: repeats are recognised by (node, boot, probe_epoch, batch_seq), gaps are loss.
+-- Small granules: messages are looked up one by one.
 CREATE TABLE batches (
   bus_id LowCardinality(String),
   topic LowCardinality(String),
@@ -20,7 +21,29 @@ ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(ingested_at)
 ORDER BY (node, boot, probe_epoch, batch_seq)
 TTL toDateTime(ingested_at) + INTERVAL 90 DAY DELETE
+SETTINGS index_granularity = 256, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+
+-- The highest number of each run of a probe: what is above it is new, and needs no look-up in batches.
+CREATE TABLE probe_runs (
+  ingest_month UInt32,
+  bus_id LowCardinality(String),
+  topic LowCardinality(String),
+  partition UInt32,
+  node LowCardinality(String),
+  boot LowCardinality(String),
+  probe_epoch UInt64,
+  last_seq SimpleAggregateFunction(max, UInt64)
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY ingest_month
+ORDER BY (node, boot, probe_epoch, bus_id, topic, partition)
+TTL YYYYMMDDToDate(ingest_month * 100 + 1) + INTERVAL 431 DAY DELETE
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+
+CREATE MATERIALIZED VIEW probe_runs_from_batches TO probe_runs AS
+SELECT toYYYYMM(ingested_at) AS ingest_month, bus_id, topic, partition, node, boot, probe_epoch,
+  batch_seq AS last_seq
+FROM batches;
 
 -- First sight of a finding, with its evidence, as detect published it. Counts and times are read from sightings.
 CREATE TABLE finding_evidence (

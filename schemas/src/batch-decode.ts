@@ -1,6 +1,6 @@
 /** Reads the columnar message of `bintrail.cddl`, strictly: what is not exactly a message is refused with a reason. */
 import type { BatchHeader } from './batch-encode.ts';
-import { MAX_ROWS } from './batch-encode.ts';
+import { MAX_NAME_BYTES, MAX_ROWS } from './batch-encode.ts';
 import {
   MAJOR,
   openReader,
@@ -29,7 +29,7 @@ export type Decoded =
   | { readonly ok: true; readonly batch: Batch }
   | { readonly ok: false; readonly reason: RefusalReason; readonly detail: string };
 
-const MAX_NAME_BYTES = 256;
+const MAX_ENTRIES = 1000;
 const MAX_SAFE = Number.MAX_SAFE_INTEGER;
 const HEADER_KEYS = ['v', 'type', 'node', 'boot', 'probe_epoch', 'batch_seq', 'rows'] as const;
 
@@ -43,8 +43,21 @@ export function decodeBatch(bytes: Uint8Array): Decoded {
   }
 }
 
+/** Reads no further than the header: who sent which message. Undefined where no message begins. */
+export function peekHeader(bytes: Uint8Array): BatchHeader | undefined {
+  try {
+    const reader = openReader(bytes);
+    readCount(reader, MAJOR.map, MAX_ENTRIES);
+    const { node, boot, probeEpoch, batchSeq } = readHeader(reader);
+    return { node, boot, probeEpoch, batchSeq };
+  } catch (error) {
+    if (error instanceof Refusal) return undefined;
+    throw error;
+  }
+}
+
 function readMessage(reader: Reader): Batch {
-  const entries = readCount(reader, MAJOR.map, 1000);
+  const entries = readCount(reader, MAJOR.map, MAX_ENTRIES);
   if (entries < HEADER_KEYS.length) throw new Refusal('missing_key', `${entries} entries, fewer than the header has`);
   const { definition, rows, ...header } = readHeader(reader);
   const columns = new Map<string, Column>();

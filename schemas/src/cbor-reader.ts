@@ -33,8 +33,10 @@ export const MAJOR = { uint: 0, negative: 1, bytes: 2, text: 3, array: 4, map: 5
 
 export type Reader = { readonly bytes: Uint8Array; readonly view: DataView; at: number };
 
-export function openReader(bytes: Uint8Array): Reader {
-  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0 };
+/** Reads from a plain view: `slice` of a Buffer would not copy. */
+export function openReader({ buffer, byteOffset, byteLength }: Uint8Array): Reader {
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+  return { bytes, view: new DataView(buffer, byteOffset, byteLength), at: 0 };
 }
 
 /** Major type of the next item, without reading it. */

@@ -21,6 +21,7 @@ export const DIGEST_REASONS = [
   'timeout',
   'unmarked_fs',
   'overload',
+  'snapshot',
   'pending',
 ] as const;
 export type DigestReason = (typeof DIGEST_REASONS)[number];

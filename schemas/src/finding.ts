@@ -11,6 +11,9 @@ export type Rule = (typeof RULES)[number];
 
 export const SEVERITIES = ['critical', 'high', 'medium', 'low'] as const;
 
+const DIGEST = /^[0-9a-f]{64}$/;
+const MAX_TIME_NS = 2n ** 63n - 1n;
+
 const processSchema = z.object({ exec_id: z.string(), pid: z.int(), path: z.string(), argv: z.array(z.string()) });
 
 /** What was seen first, copied from the event that led to the finding. Texts are printable, arguments redacted. */
@@ -40,19 +43,23 @@ export const evidenceSchema = z.object({
  * (rule, rule version, workload, subject): no node, time, image or count; its group leaves the workload out too.
  */
 export const findingSchema = z.object({
-  finding_id: z.string(),
-  group_id: z.string(),
+  finding_id: z.string().regex(DIGEST),
+  group_id: z.string().regex(DIGEST),
   rule: z.enum(RULES),
-  rule_version: z.int(),
+  rule_version: z.int().min(0).max(0xffff_ffff),
   severity: z.enum(SEVERITIES),
   workload: z.string(),
   subject: z.string(),
-  sha256: z.string().describe('lower-case hex, empty when absent'),
+  sha256: z.union([z.literal(''), z.string().regex(DIGEST)]).describe('lower-case hex, empty when absent'),
   path: z.string(),
   role: z.string(),
   node: z.string(),
-  ts_ns: z.string().describe('nanoseconds since the epoch, decimal'),
-  policy_revision: z.int().describe('approvals known when it was judged'),
+  ts_ns: z
+    .string()
+    .regex(/^\d{1,19}$/, { abort: true })
+    .refine((digits) => BigInt(digits) <= MAX_TIME_NS)
+    .describe('nanoseconds since the epoch, decimal'),
+  policy_revision: z.int().min(0).describe('approvals known when it was judged'),
   evidence: evidenceSchema,
 });
 

@@ -3,13 +3,14 @@
  * every argument by these, so a wrong one is a wrong call into native memory: keep them next to the manual.
  * Pointers are bigints (0n is NULL); buffers are passed as typed arrays and written in place.
  */
-import koffi from 'koffi';
+
 import { SetupError } from '@bintrail/runtime/errors.ts';
+import koffi from 'koffi';
 
 /** An address in this process. */
 export type Pointer = bigint;
 
-function openLibrary(names: readonly string[], remedy: string): koffi.LibraryHandle {
+function openLibrary(names: readonly string[], remedy: string): ReturnType<typeof koffi.load> {
   for (const name of names) {
     try {
       return koffi.load(name);
@@ -27,13 +28,16 @@ export function loadLibc() {
     mmap: libc.func('void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)'),
     munmap: libc.func('int munmap(void *addr, size_t length)'),
     close: libc.func('int close(int fd)'),
+    write: libc.func('int64_t write(int fd, uint8_t *buf, size_t count)'),
     read: libc.func('int64_t read(int fd, uint8_t *buf, size_t count)'),
     eventfd: libc.func('int eventfd(unsigned int initval, int flags)'),
     epollCreate: libc.func('int epoll_create1(int flags)'),
     epollCtl: libc.func('int epoll_ctl(int epfd, int op, int fd, uint8_t *event)'),
     epollWait: libc.func('int epoll_wait(int epfd, uint8_t *events, int maxevents, int timeout)'),
     fanotifyInit: libc.func('int fanotify_init(unsigned int flags, unsigned int event_f_flags)'),
-    fanotifyMark: libc.func('int fanotify_mark(int fd, unsigned int flags, uint64_t mask, int dirfd, const char *path)'),
+    fanotifyMark: libc.func(
+      'int fanotify_mark(int fd, unsigned int flags, uint64_t mask, int dirfd, const char *path)',
+    ),
     clockGettime: libc.func('int clock_gettime(int clock, int64_t *timespec)'),
     clockGetres: libc.func('int clock_getres(int clock, int64_t *timespec)'),
     vsnprintf: libc.func('int vsnprintf(uint8_t *buf, size_t size, void *format, void *args)'),

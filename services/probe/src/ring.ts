@@ -3,7 +3,16 @@
  * position is one writable page; the producer position and the data, mapped twice in a row, follow read-only, so a
  * record that wraps is contiguous.
  */
-import { isMapFailed, type Libc, lastErrno, MAP_SHARED, type Pointer, PROT_READ, PROT_WRITE, viewMemory } from './ffi.ts';
+import {
+  isMapFailed,
+  type Libc,
+  lastErrno,
+  MAP_SHARED,
+  type Pointer,
+  PROT_READ,
+  PROT_WRITE,
+  viewMemory,
+} from './ffi.ts';
 
 export type Ring = {
   /** Hands over every finished record; the view is valid only during the call. Returns how many there were. */

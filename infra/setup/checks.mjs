@@ -1,0 +1,156 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { findClang, findCommand, findCompiler } from './commands.mjs';
+import { installCommand } from './packages.mjs';
+
+const LIBRARY_FOLDERS = [
+  ...['lib', 'usr/lib', 'usr/local/lib'].flatMap((folder) => [
+    `${folder}/x86_64-linux-gnu`,
+    `${folder}/aarch64-linux-gnu`,
+    folder,
+  ]),
+  'lib64',
+  'usr/lib64',
+  'usr/local/lib64',
+];
+const HEADER_FOLDERS = ['', '/x86_64-linux-gnu', '/aarch64-linux-gnu'].flatMap((folder) => [
+  `usr/include${folder}`,
+  `usr/local/include${folder}`,
+]);
+
+const inFolders = (folders, file, base) => folders.some((folder) => existsSync(path.join(base, folder, file)));
+
+/**
+ * What this command needs of the machine and does not find. Looks at files and commands, never at package names.
+ * @param {{mode: string, env: object, builds: {tool: string}[], base?: string}} context `base`: the root of the file
+ *   system to look at
+ * @returns {{name, purpose, packages?: object, remedy?: string, always?: boolean, blocks?: string[]}[]} `packages`: its
+ *   name by package manager; `always`: nothing works without it; `blocks`: the build tools that cannot run without it
+ */
+export function findMissing({ mode, env, builds, base = '/' }) {
+  const missing = [...missingPlatform(mode)];
+  if (findCommand(['npm'], env) === undefined) missing.push(NPM);
+  if (mode === 'run' || process.platform !== 'linux') return missing;
+
+  const builtWith = (tool) => builds.some((build) => build.tool === tool);
+  if (!inFolders(LIBRARY_FOLDERS, 'libbpf.so.1', base)) missing.push(LIBBPF);
+  if (builtWith('clang')) {
+    if (!inFolders(HEADER_FOLDERS, 'bpf/bpf_helpers.h', base)) missing.push(BPF_HEADERS);
+    if (!inFolders(HEADER_FOLDERS, 'asm/types.h', base)) missing.push(KERNEL_HEADERS);
+    if (findClang(env) === undefined) missing.push(CLANG_NEED);
+  }
+  if (builtWith('cc')) {
+    if (!inFolders(HEADER_FOLDERS, 'dlfcn.h', base)) missing.push(C_HEADERS);
+    if (findCompiler(env) === undefined && !missing.includes(CLANG_NEED)) missing.push(C_COMPILER);
+  }
+  return missing;
+}
+
+function* missingPlatform(mode) {
+  if (process.platform !== 'linux') {
+    if (mode === 'start') yield { ...LINUX, name: `Linux (this is ${process.platform})` };
+  } else if (!['x64', 'arm64'].includes(process.arch)) {
+    yield { ...PROCESSOR, name: `an x86_64 or arm64 processor (this is ${process.arch})` };
+  }
+}
+
+const LINUX = {
+  purpose: 'the probes are eBPF programs in the Linux kernel',
+  remedy: 'run Bintrail on a Linux machine or in a virtual one',
+};
+
+const PROCESSOR = {
+  purpose: 'Node and ClickHouse come from npm for these two',
+  remedy: 'run Bintrail on such a machine',
+  always: true,
+};
+
+const NPM = {
+  name: 'npm',
+  purpose: 'installs the packages Bintrail is built on',
+  packages: { 'apt-get': 'npm', dnf: 'npm', apk: 'npm', pacman: 'npm', zypper: 'npm' },
+  always: true,
+};
+
+const LIBBPF = {
+  name: 'libbpf.so.1',
+  purpose: 'loads the BPF programs into the kernel',
+  packages: { 'apt-get': 'libbpf1', dnf: 'libbpf', apk: 'libbpf', pacman: 'libbpf', zypper: 'libbpf1' },
+};
+
+const BPF_HEADERS = {
+  name: 'bpf/bpf_helpers.h',
+  purpose: "libbpf's headers, to compile the BPF programs",
+  packages: {
+    'apt-get': 'libbpf-dev',
+    dnf: 'libbpf-devel',
+    apk: 'libbpf-dev',
+    pacman: 'libbpf',
+    zypper: 'libbpf-devel',
+  },
+  blocks: ['clang'],
+};
+
+const KERNEL_HEADERS = {
+  name: 'asm/types.h',
+  purpose: "the kernel's headers for programs, to compile the BPF programs",
+  packages: {
+    'apt-get': 'linux-libc-dev',
+    dnf: 'kernel-headers',
+    apk: 'linux-headers',
+    pacman: 'linux-api-headers',
+    zypper: 'linux-glibc-devel',
+  },
+  blocks: ['clang'],
+};
+
+const CLANG_NEED = {
+  name: 'clang',
+  purpose: 'compiles the BPF programs of the probe',
+  packages: { 'apt-get': 'clang', dnf: 'clang', apk: 'clang', pacman: 'clang', zypper: 'clang' },
+  blocks: ['clang'],
+};
+
+const C_HEADERS = {
+  name: 'dlfcn.h',
+  purpose: "the C library's headers, to compile the host of the embedded ClickHouse",
+  packages: {
+    'apt-get': 'libc6-dev',
+    dnf: 'glibc-devel',
+    apk: 'musl-dev',
+    pacman: 'glibc',
+    zypper: 'glibc-devel',
+  },
+  blocks: ['cc'],
+};
+
+const C_COMPILER = {
+  name: 'cc',
+  purpose: 'compiles the host of the embedded ClickHouse (not needed with CLICKHOUSE_URL)',
+  packages: { 'apt-get': 'gcc', dnf: 'gcc', apk: 'gcc', pacman: 'gcc', zypper: 'gcc' },
+  blocks: ['cc'],
+};
+
+/** All that is missing in one text: what each thing is for, and the exact command that brings what a package brings. */
+export function describeMissing(missing, env) {
+  const width = Math.max(...missing.map((need) => need.name.length));
+  const lines = ['Bintrail needs what this machine does not have:', ''];
+  for (const need of missing) {
+    lines.push(`  ${need.name.padEnd(width)}  ${need.purpose}`);
+    if (need.remedy) lines.push(`  ${' '.repeat(width)}  → ${need.remedy}`);
+  }
+  const packaged = missing.filter((need) => need.packages);
+  if (packaged.length > 0) {
+    const command = installCommand(packaged, env);
+    lines.push('', ...(command ? ['To install them:', `  ${command}`] : unknownManager(packaged)));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function unknownManager(packaged) {
+  const debian = [...new Set(packaged.map((need) => need.packages['apt-get']))].join(' ');
+  return [
+    'No package manager known to Bintrail (apt-get, dnf, apk, pacman, zypper) is on the PATH. Install them in the way of',
+    `this system; Debian's packages are: ${debian}`,
+  ];
+}

@@ -1,0 +1,106 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { runBuild, staleBuilds } from './build.mjs';
+import { describeMissing, findMissing } from './checks.mjs';
+import { dependenciesAreCurrent, findRuntimeNode, installDependencies, missingDependencies } from './dependencies.mjs';
+import { endLike, launch } from './launch.mjs';
+import { installPackages } from './packages.mjs';
+import { StepFailed } from './progress.mjs';
+import { runRings } from './rings.mjs';
+import { createServiceUser, serviceUserExists } from './service-user.mjs';
+
+/** Exit codes of sysexits.h: the command line is wrong; something the machine must provide is missing. */
+const EX_USAGE = 64;
+const EX_CONFIG = 78;
+
+const USAGE = `usage: node infra/setup/entry.mjs start [arguments of Bintrail]
+       node infra/setup/entry.mjs test
+       node infra/setup/entry.mjs run <file> [arguments]`;
+
+const PROGRAM = 'services/standalone/src/main.ts';
+
+/** @returns {{mode: 'start'|'test'|'run', file?: string, args: string[]} | {error: string}} */
+export function parseCommand([mode, ...args]) {
+  if (mode === 'start') return { mode, file: PROGRAM, args };
+  if (mode === 'test')
+    return args.length === 0 ? { mode, args } : { error: `test takes no arguments: ${args.join(' ')}` };
+  if (mode === 'run')
+    return args.length > 0 ? { mode, file: args[0], args: args.slice(1) } : { error: 'run: which file?' };
+  return { error: mode === undefined ? 'start, test or run?' : `unknown command: ${mode}` };
+}
+
+/**
+ * Does what is missing, then runs the command; ends the process with the program's exit code or signal.
+ * Exit 64: wrong arguments. 78: the machine lacks something set-up cannot get; all of it is printed at once.
+ */
+export async function main(argv, env) {
+  const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+  const command = parseCommand(argv);
+  if (command.error === undefined && command.mode === 'run' && !existsSync(path.resolve(root, command.file))) {
+    command.error = `no such file in ${root}: ${command.file}`;
+  }
+  if (command.error !== undefined) {
+    console.error(`${command.error}\n${USAGE}`);
+    process.exitCode = EX_USAGE;
+    return;
+  }
+  try {
+    const missing = await setUp(root, command.mode, env);
+    if (missing.length > 0) console.error(describeMissing(missing, env));
+    if (missing.some((need) => command.mode !== 'test' || need.always)) {
+      process.exitCode = EX_CONFIG;
+      return;
+    }
+    await runCommand(root, command, env, missing);
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error;
+    if (error.interruptedBy) return endLike({ signal: error.interruptedBy });
+    console.error(error.message);
+    process.exitCode = EX_CONFIG;
+  }
+}
+
+/** Brings the machine to where the command can run. @returns what is still missing, empty when nothing is. */
+async function setUp(root, mode, env) {
+  const context = { root, mode, env, builds: mode === 'run' ? [] : staleBuilds(root, env) };
+  let missing = findMissing(context);
+  if (missing.some((need) => need.packages) && process.getuid?.() === 0) {
+    if (await installPackages(missing, env).catch(toleratedInTests(mode))) missing = findMissing(context);
+  }
+  if (missing.some((need) => mode !== 'test' || need.always)) return missing;
+
+  if (!dependenciesAreCurrent(root)) await installDependencies(root, env);
+  missing.push(...missingDependencies(root, mode, env));
+  if (mode === 'run' || process.platform !== 'linux') return missing;
+
+  for (const build of context.builds) {
+    if (!missing.some((need) => need.blocks?.includes(build.tool))) await runBuild(build, env);
+  }
+  if (process.getuid?.() === 0 && !serviceUserExists()) await createServiceUser(env);
+  return missing;
+}
+
+/** Rings that do without what could not be installed still run. */
+function toleratedInTests(mode) {
+  return (error) => {
+    if (mode !== 'test' || !(error instanceof StepFailed) || error.interruptedBy) throw error;
+    console.error(error.message);
+    return true;
+  };
+}
+
+async function runCommand(root, { mode, file, args }, env, missing) {
+  const node = findRuntimeNode(root);
+  const childEnv = {
+    ...env,
+    PATH: [path.join(root, 'node_modules/.bin'), env.PATH].filter(Boolean).join(path.delimiter),
+  };
+  // Relative to where the user stands; the program itself always runs in the checkout.
+  if (env.BINTRAIL_HOME) childEnv.BINTRAIL_HOME = path.resolve(env.BINTRAIL_HOME);
+  if (mode === 'test') {
+    process.exitCode = await runRings(root, node, childEnv, missing);
+    return;
+  }
+  endLike(await launch(node, [path.resolve(root, file), ...args], { cwd: root, env: childEnv, stdio: 'inherit' }));
+}

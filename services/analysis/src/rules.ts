@@ -1,0 +1,112 @@
+/** What is worth a finding, as data: the first rule that fires for a sighting is its one finding. */
+import { createHash } from 'node:crypto';
+import type { Finding } from '@bintrail/schemas/finding.ts';
+import { type Flag, flagBit } from '@bintrail/schemas/flags.ts';
+import type { Sighting, Verdict } from '@bintrail/schemas/sighting.ts';
+
+/** A finding without the event it was first seen in. */
+export type FindingCore = Pick<
+  Finding,
+  'finding_id' | 'group_id' | 'rule' | 'rule_version' | 'severity' | 'workload' | 'subject' | 'sha256' | 'path' | 'role'
+>;
+
+type FindingRule = {
+  readonly rule: Finding['rule'];
+  /** Part of the finding's id: a new version of a rule makes new findings. */
+  readonly version: number;
+  readonly severity: Finding['severity'];
+  readonly subject: 'content' | 'path';
+  readonly fires: (sighting: Sighting, verdict: Verdict, flags: number) => boolean;
+};
+
+/** The only flag of the event that rules read, beside the sighting and its verdict. */
+export const RULE_FLAG: Flag = 'memfd';
+const MEMFD = flagBit(RULE_FLAG);
+
+/**
+ * From the most to the least specific. One sighting makes one finding, so that nobody is paged twice for one fact: a
+ * tampered or fileless file is unapproved too, and says so in its evidence; a denied one is always reported as denied.
+ * What an analyst approved makes no finding at all.
+ */
+export const FINDING_RULES: readonly FindingRule[] = [
+  {
+    rule: 'denied-digest',
+    version: 1,
+    severity: 'critical',
+    subject: 'content',
+    fires: (_, verdict) => verdict.value === 'denied',
+  },
+  {
+    // A program without a file. One that was merely unlinked had a file, whose digest decides; upgrades and
+    // self-extracting installers do that all day. A package cannot excuse it: it says nothing of how a file was run.
+    rule: 'fileless-exec',
+    version: 1,
+    severity: 'high',
+    subject: 'content',
+    fires: (_, verdict, flags) => (flags & MEMFD) !== 0 && verdict.value !== 'approved',
+  },
+  {
+    // The subject is the path: the question is what became of that file, however often it changes.
+    rule: 'tampered-package-file',
+    version: 1,
+    severity: 'high',
+    subject: 'path',
+    fires: (sighting, verdict) => sighting.package_match === 'mismatch' && verdict.value !== 'approved',
+  },
+  {
+    rule: 'hash-missing',
+    version: 1,
+    severity: 'low',
+    subject: 'path',
+    fires: (sighting, verdict) => verdict.value === 'unknown' && sighting.digest_reason !== 'pending',
+  },
+  {
+    rule: 'unapproved-binary',
+    version: 1,
+    severity: 'medium',
+    subject: 'content',
+    fires: (_, verdict) => verdict.value === 'unapproved',
+  },
+];
+
+/** The finding that a sighting makes, if any; `flags` are the bits of the event. */
+export function findings(sighting: Sighting, verdict: Verdict, flags: number): FindingCore[] {
+  const rule = FINDING_RULES.find(({ fires }) => fires(sighting, verdict, flags));
+  if (rule === undefined) return [];
+  const subject = subjectOf(rule, sighting);
+  return [
+    {
+      finding_id: findingId(rule.rule, rule.version, sighting.workload, subject),
+      group_id: groupId(rule.rule, rule.version, subject),
+      rule: rule.rule,
+      rule_version: rule.version,
+      severity: rule.severity,
+      workload: sighting.workload,
+      subject,
+      sha256: sighting.sha256,
+      path: sighting.path,
+      role: sighting.role,
+    },
+  ];
+}
+
+/** `sha256:<hex>` or `path:<path>`; without a digest the path is all there is to tell files apart. */
+function subjectOf(rule: FindingRule, sighting: Sighting): string {
+  const byContent = rule.subject === 'content' && sighting.sha256 !== '';
+  return byContent ? `sha256:${sighting.sha256}` : `path:${sighting.path}`;
+}
+
+/** Lower-case hex SHA-256 that names a finding everywhere and for good. */
+export function findingId(rule: string, version: number, workload: string, subject: string): string {
+  return hashOf([rule, version, workload, subject]);
+}
+
+/** Findings of one group are one alert: the same fact in any workload. */
+export function groupId(rule: string, version: number, subject: string): string {
+  return hashOf([rule, version, subject]);
+}
+
+// JSON quotes and escapes each part, so no two different lists have the same bytes.
+function hashOf(parts: readonly (string | number)[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}

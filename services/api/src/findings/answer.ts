@@ -1,0 +1,85 @@
+/** Findings as the api shows them. */
+
+import { evidenceSchema, RULES, SEVERITIES } from '@bintrail/schemas/finding.ts';
+import { VERDICTS } from '@bintrail/schemas/sighting.ts';
+import { z } from '@hono/zod-openapi';
+import { rfc3339FromMs, rfc3339FromNs, timeText } from '../time.ts';
+import { ACTIONS } from './action-rows.ts';
+import { MAX_NODES } from './facts.ts';
+import type { StandingFinding } from './read.ts';
+import { STATES } from './state.ts';
+
+const actionSchema = z.object({
+  action: z.enum(ACTIONS),
+  actor: z.string(),
+  reason: z.string(),
+  at: timeText,
+});
+
+const verdictSchema = z.object({
+  value: z.enum(VERDICTS).describe('The worst over all sightings, by the approvals of now.'),
+  why: z.string(),
+  approval_id: z.string().nullable(),
+  verdicts: z.object(Object.fromEntries(VERDICTS.map((value) => [value, z.int()])) as Record<string, z.ZodInt>),
+});
+
+export const findingAnswer = z
+  .object({
+    id: z.string(),
+    rule: z.enum(RULES),
+    severity: z.enum(SEVERITIES),
+    state: z.enum(STATES),
+    episode: z.int().describe('How often it was resolved before: a sighting after that opens it again.'),
+    resolved_by: z.enum(['action', 'approval']).nullable(),
+    last_action: actionSchema.nullable(),
+    group_id: z.string().describe('The same fact in any workload: one alert.'),
+    workload: z.string(),
+    sha256: z.string().describe('Empty without a digest.'),
+    path: z.string(),
+    role: z.string(),
+    count: z.int().describe('Sightings, from the roll-ups.'),
+    nodes: z.array(z.string()).describe(`Where it was seen, at most ${MAX_NODES} by name.`),
+    node_count: z.int(),
+    first_seen: timeText,
+    last_seen: timeText,
+    verdict: verdictSchema,
+    evidence: evidenceSchema
+      .omit({ exec: true })
+      .extend({ node: z.string(), ts: timeText })
+      .describe('The first sight, as it was then.'),
+    exec: evidenceSchema.shape.exec,
+  })
+  .openapi('Finding');
+
+export type FindingAnswer = z.infer<typeof findingAnswer>;
+
+export function answerOf(finding: StandingFinding): FindingAnswer {
+  const { first, last_action, nodes, verdict } = finding;
+  const { exec, ...evidence } = first.evidence;
+  return {
+    id: first.id,
+    rule: first.rule,
+    severity: first.severity,
+    state: finding.state,
+    episode: finding.episode,
+    resolved_by: finding.resolved_by,
+    last_action: last_action === undefined ? null : { ...shownAction(last_action) },
+    group_id: first.group_id,
+    workload: first.workload,
+    sha256: first.sha256,
+    path: first.path,
+    role: first.role,
+    count: finding.count,
+    nodes: [...nodes.names],
+    node_count: nodes.count,
+    first_seen: rfc3339FromNs(finding.firstNs),
+    last_seen: rfc3339FromNs(finding.lastNs),
+    verdict: { ...verdict, verdicts: { ...verdict.verdicts } },
+    evidence: { ...evidence, node: first.node, ts: rfc3339FromNs(first.tsNs) },
+    exec,
+  };
+}
+
+function shownAction({ action, actor, reason, atMs }: NonNullable<StandingFinding['last_action']>) {
+  return { action, actor, reason, at: rfc3339FromMs(atMs) };
+}

@@ -1,0 +1,53 @@
+/** Which sightings a finding speaks of: its rule and subject say by which columns they are found. */
+import { parsePrintable, printable } from '@bintrail/schemas/printable.ts';
+
+/**
+ * `content`: this digest in this workload. `tampered`: this path in it, its content not what the package recorded.
+ * `absent`: this path in it, for good without a digest.
+ */
+export const SUBJECT_KINDS = ['content', 'tampered', 'absent'] as const;
+export type SubjectKind = (typeof SUBJECT_KINDS)[number];
+
+export type Subject = { readonly kind: SubjectKind; readonly workload: string; readonly value: string };
+
+/** `subject` as analysis writes it: `sha256:<hex>` or `path:<printable path>`. */
+export function subjectOf(rule: string, workload: string, subject: string): Subject {
+  const value = subject.slice(subject.indexOf(':') + 1);
+  if (subject.startsWith('sha256:')) return { kind: 'content', workload, value };
+  return { kind: rule === 'tampered-package-file' ? 'tampered' : 'absent', workload, value };
+}
+
+/** The same for the same sightings, whichever finding asks. */
+export function subjectKey({ kind, workload, value }: Subject): string {
+  return JSON.stringify([kind, workload, value]);
+}
+
+/** Conditions on `sightings` and `sighting_nodes`, beside workload and value. */
+export const KIND_CONDITIONS: Readonly<Record<SubjectKind, string>> = {
+  content: '1',
+  tampered: "package_match = 'mismatch'",
+  absent: "sha256 = toFixedString('', 32) AND digest_reason != 'pending'",
+};
+
+/** The column a subject's value stands in, for the primary key: FixedString compares with FixedString. */
+export const KIND_COLUMNS: Readonly<Record<SubjectKind, { readonly column: string; readonly fromHex: string }>> = {
+  content: { column: 'sha256', fromHex: 'toFixedString(unhex(pair.2), 32)' },
+  tampered: { column: 'path', fromHex: 'unhex(pair.2)' },
+  absent: { column: 'path', fromHex: 'unhex(pair.2)' },
+};
+
+/** Bytes, as hex, that a subject's workload and value may stand for in the store. */
+export function storedPairs({ kind, workload, value }: Subject): [workload: string, value: string][] {
+  const values = kind === 'content' ? [value] : spellings(value);
+  return spellings(workload).flatMap((left) => values.map((right): [string, string] => [left, right]));
+}
+
+// Printable text reads back as other bytes where a name holds a literal \xNN, as systemd's escaped units do.
+function spellings(text: string): string[] {
+  return [...new Set([Buffer.from(text).toString('hex'), Buffer.from(parsePrintable(text)).toString('hex')])];
+}
+
+/** Printable text of bytes in hex. */
+export function shown(hex: string): string {
+  return printable(Buffer.from(hex, 'hex'));
+}

@@ -1,0 +1,17 @@
+/** Every route of the api, in the order the document shows them. */
+import type { App } from './deps.ts';
+import { approvalsRoutes } from './routes/approvals.ts';
+import { auditRoutes } from './routes/audit.ts';
+import { docsRoutes } from './routes/docs.ts';
+import { findingsRoutes } from './routes/findings.ts';
+import { healthRoutes } from './routes/health.ts';
+import { tokensRoutes } from './routes/tokens.ts';
+
+export function addRoutes(app: App): void {
+  findingsRoutes(app);
+  approvalsRoutes(app);
+  auditRoutes(app);
+  tokensRoutes(app);
+  healthRoutes(app);
+  docsRoutes(app);
+}

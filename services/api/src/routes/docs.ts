@@ -1,0 +1,81 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { createRoute, z } from '@hono/zod-openapi';
+import { json, problems } from '../answers.ts';
+import { clientAddress, spend } from '../auth.ts';
+import type { App } from '../deps.ts';
+import { describeApi } from '../document.ts';
+
+const getDocument = createRoute({
+  method: 'get',
+  path: '/openapi.json',
+  tags: ['operation'],
+  operationId: 'getDocument',
+  summary: 'This document',
+  description: 'Open.',
+  responses: {
+    200: json(z.looseObject({ openapi: z.string() }), 'OpenAPI 3.1.'),
+    ...problems(429, 500),
+  },
+});
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Bintrail API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="icon" href="/docs/favicon-32x32.png">
+<div id="swagger-ui"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</html>
+`;
+
+// No validator, no badge: the page works without a network and tells nobody that it was opened.
+const START = `SwaggerUIBundle({
+  url: '/openapi.json', dom_id: '#swagger-ui', deepLinking: true, validatorUrl: null, persistAuthorization: false,
+});
+`;
+
+// Swagger UI sets style attributes and draws its arrows from data: images; scripts come from here alone.
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const FILES: Readonly<Record<string, string>> = {
+  'swagger-ui.css': 'text/css; charset=utf-8',
+  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
+  'favicon-32x32.png': 'image/png',
+};
+
+/** Swagger UI from our own node_modules, and the document it shows. Not part of the document. */
+export function docsRoutes(app: App): void {
+  // Of all routes, so not before the first request.
+  let document: { openapi: string } | undefined;
+  app.openapi(getDocument, (c) => {
+    spend(c, `open:${clientAddress(c)}`);
+    document ??= describeApi(app);
+    return c.json(document, 200);
+  });
+
+  app.get('/docs', (c) => {
+    spend(c, `open:${clientAddress(c)}`);
+    return c.body(PAGE, 200, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': POLICY });
+  });
+  app.get('/docs/start.js', (c) => c.body(START, 200, { 'content-type': 'text/javascript; charset=utf-8' }));
+  const require = createRequire(import.meta.url);
+  for (const [name, type] of Object.entries(FILES)) {
+    app.get(`/docs/${name}`, async (c) => {
+      spend(c, `open:${clientAddress(c)}`);
+      const body = await readFile(require.resolve(`swagger-ui-dist/${name}`));
+      return c.body(body, 200, { 'content-type': type, 'cache-control': 'public, max-age=3600' });
+    });
+  }
+}

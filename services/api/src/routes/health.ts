@@ -1,0 +1,76 @@
+import { Transient } from '@bintrail/runtime/errors.ts';
+import { createRoute, z } from '@hono/zod-openapi';
+import { json, needs, problems, READ_PROBLEMS } from '../answers.ts';
+import { type App, type Deps, PART_STATES } from '../deps.ts';
+
+const healthSchema = z
+  .object({
+    mode: z.enum(['live', 'replay']).describe('replay: events come from a recording.'),
+    hooks: z.enum(['lsm', 'tracepoint']).nullable().describe('Hook family of the probe; null before it reported.'),
+    versions: z.record(z.string(), z.string()),
+    parts: z.record(z.string(), z.object({ state: z.enum(PART_STATES), detail: z.string().optional() })),
+  })
+  .openapi('Health');
+
+const health = createRoute({
+  method: 'get',
+  path: '/healthz',
+  tags: ['operation'],
+  operationId: 'getHealth',
+  summary: 'What runs, and how each part is',
+  description: 'Open. Answers 200 as long as the process can answer; the state of each part stands in `parts`.',
+  responses: { 200: json(healthSchema, 'The process answers.'), ...problems(500) },
+});
+
+const readySchema = z.object({ ready: z.boolean() }).openapi('Readiness');
+
+const ready = createRoute({
+  method: 'get',
+  path: '/readyz',
+  tags: ['operation'],
+  operationId: 'getReadiness',
+  summary: 'Whether requests can be served',
+  description: 'Open. Asks the store.',
+  responses: { 200: json(readySchema, 'Requests can be served.'), ...problems(500, 503) },
+});
+
+const metrics = createRoute({
+  method: 'get',
+  path: '/metrics',
+  tags: ['operation'],
+  operationId: 'getMetrics',
+  summary: 'Prometheus metrics',
+  ...needs('viewer'),
+  responses: {
+    200: { description: 'Prometheus text format.', content: { 'text/plain': { schema: z.string() } } },
+    ...problems(...READ_PROBLEMS),
+  },
+});
+
+export function healthRoutes(app: App): void {
+  app.openapi(health, async (c) => {
+    const { mode, hooks, versions, parts } = c.var.deps.status();
+    const store = { state: (await storeAnswers(c.var.deps)) ? ('up' as const) : ('down' as const) };
+    return c.json({ mode, hooks, versions: { ...versions }, parts: { store, ...parts } }, 200);
+  });
+
+  app.openapi(ready, async (c) => {
+    await c.var.deps.store.ping();
+    return c.json({ ready: true }, 200);
+  });
+
+  app.openapi(metrics, async (c) => {
+    const { contentType, body } = await c.var.deps.metrics.text();
+    return c.body(body, 200, { 'content-type': contentType }) as never;
+  });
+}
+
+async function storeAnswers({ store }: Deps): Promise<boolean> {
+  try {
+    await store.ping();
+    return true;
+  } catch (error) {
+    if (error instanceof Transient) return false;
+    throw error;
+  }
+}

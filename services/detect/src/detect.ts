@@ -1,0 +1,97 @@
+/** Bus → findings: a consumer of its own on the events, so that slow alerting never slows storage. */
+import type { Bus, Plan } from '@bintrail/runtime/bus.ts';
+import type { Log } from '@bintrail/runtime/log.ts';
+import type { Metrics } from '@bintrail/runtime/metrics.ts';
+import { type Backoff, pump } from '@bintrail/runtime/pump.ts';
+import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
+import type { Finding } from '@bintrail/schemas/finding.ts';
+import { followPolicy, POLICY_TOPIC } from './policy.ts';
+import { createDetectState, detect, remember } from './stage.ts';
+
+export type DetectOptions = {
+  readonly bus: Bus;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly backoff?: Backoff;
+};
+
+export type Detect = {
+  /** Resolves when closed; rejects with a bug, or when the bus fails. */
+  readonly done: Promise<void>;
+  close(): Promise<void>;
+};
+
+const FINDINGS_TOPIC = 'bintrail.findings';
+
+// Judging is synchronous and shares its process with the api in the embedded set-up: 1 MiB of messages is some 10
+// thousand execs, which take less than a tenth of a second (measured).
+const PLAN = { topic: 'bintrail.events', group: 'detect', maxRecords: 256, maxBytes: 1024 * 1024 };
+
+/** Resolves once the policy was read to its end, and events are taken from the bus from then on. */
+export async function createDetect({ bus, log, metrics, backoff }: DetectOptions): Promise<Detect> {
+  const meter = createMeter(metrics);
+  const policy = await followPolicy(bus, {
+    invalid({ key, offset }) {
+      meter.invalidPolicy.inc();
+      log.warn({ topic: POLICY_TOPIC, key, offset }, 'a policy record could not be read and is left out');
+    },
+    changed: ({ revision }) => meter.policyRevision.set(revision),
+  });
+  const state = createDetectState();
+  const judgePlan = async (plan: Plan) => {
+    const batches = decodePlan(plan);
+    meter.undecodable.inc(plan.records.length - batches.length);
+    const detected = detect(batches, policy.view(), state);
+    await bus.publish(
+      FINDINGS_TOPIC,
+      detected.out.map(({ finding }) => ({ key: finding.group_id, value: Buffer.from(JSON.stringify(finding)) })),
+    );
+    remember(state, detected);
+    meter.processes.set(state.processes.size);
+    meter.judged.inc(detected.judged);
+    for (const { finding, episode } of detected.out) {
+      meter.findings.inc({ rule: finding.rule });
+      log.info(lineOf(finding, episode), 'finding');
+    }
+    return { in: plan.records.length, out: detected.out.length, dead: [] };
+  };
+  const events = pump({
+    ...{ ...PLAN, bus, log, metrics, process: judgePlan, stage: 'detect', deadTopic: 'bintrail.dead' },
+    ...(backoff && { backoff }),
+  });
+  const close = async (): Promise<void> => {
+    await events.close();
+    await policy.close();
+  };
+  const closing = async (error: unknown): Promise<never> => {
+    await close();
+    throw error;
+  };
+  const done = Promise.all([events.done.catch(closing), policy.done.catch(closing)]).then(() => undefined);
+  return { done, close };
+}
+
+/** What cannot be decoded is left out: ingest reads the same messages and puts those aside. */
+function decodePlan({ records }: Plan): Batch[] {
+  return records.flatMap(({ value }) => {
+    const decoded = decodeBatch(value);
+    return decoded.ok ? [decoded.batch] : [];
+  });
+}
+
+function lineOf(finding: Finding, episode: number) {
+  const { finding_id, rule, severity, workload, path, sha256, node, policy_revision, evidence } = finding;
+  const { why } = evidence.verdict;
+  return { finding_id, rule, severity, workload, path, sha256, node, policy_revision, episode, why };
+}
+
+function createMeter(metrics: Metrics) {
+  return {
+    undecodable: metrics.counter('detect_undecodable_total', 'Messages that could not be decoded and were left out.'),
+    invalidPolicy: metrics.counter('detect_invalid_policy_total', 'Policy records that could not be read.'),
+    policyRevision: metrics.gauge('detect_policy_revision', 'Highest revision of an approval known to detect.'),
+    processes: metrics.gauge('detect_processes', 'Program images remembered for ancestors.'),
+    judged: metrics.counter('detect_judged_total', 'Distinct sightings judged.'),
+    findings: metrics.counter('detect_findings_total', 'Findings published.', ['rule']),
+  };
+}

@@ -1,0 +1,66 @@
+import type { FindingCore } from '@bintrail/analysis/rules.ts';
+import type { Evidence, Finding } from '@bintrail/schemas/finding.ts';
+import { flagNames } from '@bintrail/schemas/flags.ts';
+import { numberAt, textAt } from '@bintrail/schemas/row.ts';
+import type { Sighting, Verdict } from '@bintrail/schemas/sighting.ts';
+import { argumentList, readTexts } from './column-reader.ts';
+import type { Seen } from './judged-rows.ts';
+import { ancestorsOf, execIdAt, type Process } from './processes.ts';
+
+/** What a finding is made of, beside its core. */
+export type Facts = {
+  readonly sighting: Sighting;
+  readonly verdict: Verdict;
+  readonly seen: Seen;
+  readonly policyRevision: number;
+  readonly findProcess: (execId: string) => Process | undefined;
+};
+
+/** The record that is published: the core, and what is known of the event it was seen in. */
+export function findingOf(core: FindingCore, facts: Facts): Finding {
+  const { batch, timeNs } = facts.seen;
+  return {
+    ...core,
+    node: batch.node,
+    ts_ns: timeNs.toString(),
+    policy_revision: facts.policyRevision,
+    evidence: evidenceOf(facts),
+  };
+}
+
+function evidenceOf({ sighting, verdict, seen: { batch, row }, findProcess }: Facts): Evidence {
+  const text = (name: string) => readTexts(batch, name).at(row);
+  return {
+    verdict: { value: verdict.value, why: verdict.why },
+    digest: { source: text('digest_source'), strength: sighting.digest_strength, reason: sighting.digest_reason },
+    package: sighting.package,
+    package_version: sighting.package_version,
+    package_match: sighting.package_match,
+    image: sighting.image,
+    flags: flagNames(numberAt(batch, 'flags', row)),
+    exec: execOf({ batch, row }, text('parent_path'), findProcess),
+  };
+}
+
+// Loads and late digests name the exec they belong to; what they do not carry is found where that exec has passed.
+function execOf(
+  { batch, row }: Pick<Seen, 'batch' | 'row'>,
+  parentPath: string,
+  findProcess: Facts['findProcess'],
+): Evidence['exec'] {
+  const execId = execIdAt(batch, row);
+  const process = findProcess(execId);
+  const argv = batch.type === 'exec' ? textAt(batch, 'argv', row) : (process?.argv ?? '');
+  const ancestors = process === undefined ? [] : ancestorsOf(process, findProcess);
+  return {
+    exec_id: execId,
+    parent_exec_id: process?.parent_exec_id ?? '',
+    pid: numberAt(batch, 'pid', row),
+    ppid: process?.ppid ?? 0,
+    uid: numberAt(batch, 'uid', row),
+    argv: argumentList(argv),
+    cwd: process?.cwd ?? '',
+    parent_path: parentPath,
+    ancestors: ancestors.map(({ exec_id, pid, path, argv: own }) => ({ exec_id, pid, path, argv: argumentList(own) })),
+  };
+}

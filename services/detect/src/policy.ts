@@ -1,0 +1,36 @@
+import { applyPolicy, createPolicyView, type PolicyView, readPolicyRecord } from '@bintrail/analysis/policy-view.ts';
+import type { Bus } from '@bintrail/runtime/bus.ts';
+
+export type PolicyFollower = {
+  /** The policy as known now; a value that does not change. */
+  view(): PolicyView;
+  /** Resolves when closed; rejects when the bus fails. */
+  readonly done: Promise<void>;
+  close(): Promise<void>;
+};
+
+export const POLICY_TOPIC = 'bintrail.policy';
+
+export type PolicyListener = {
+  /** A record that is none, which is left out. */
+  invalid(record: { readonly key: string; readonly offset: number }): void;
+  changed(view: PolicyView): void;
+};
+
+/**
+ * Follows approvals and finding actions from their beginning. Resolves once everything published before the call is
+ * known.
+ */
+export async function followPolicy(bus: Bus, listener: PolicyListener): Promise<PolicyFollower> {
+  let view = createPolicyView();
+  const follower = await bus.follow(POLICY_TOPIC, (records) => {
+    const known = records.flatMap(({ key, offset, value }) => {
+      const record = readPolicyRecord(value);
+      if (record === undefined) listener.invalid({ key, offset });
+      return record === undefined ? [] : [record];
+    });
+    view = applyPolicy(view, known);
+    listener.changed(view);
+  });
+  return { view: () => view, done: follower.done, close: () => follower.close() };
+}

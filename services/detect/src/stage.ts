@@ -1,0 +1,83 @@
+/** Events → findings, as a pure function over the messages of a plan. */
+import { judge } from '@bintrail/analysis/judge.ts';
+import type { PolicyView } from '@bintrail/analysis/policy-view.ts';
+import { findings } from '@bintrail/analysis/rules.ts';
+import type { Batch } from '@bintrail/schemas/batch-decode.ts';
+import type { Finding } from '@bintrail/schemas/finding.ts';
+import { numberAt } from '@bintrail/schemas/row.ts';
+import { findingOf } from './evidence.ts';
+import { distinctSightings } from './judged-rows.ts';
+import { createLru, type Lru } from './lru.ts';
+import { createProcessIndex, learn, type Process, type ProcessIndex, processesOf } from './processes.ts';
+
+/**
+ * What detect remembers between plans. Both parts may be lost: without processes a finding has fewer ancestors, without
+ * `published` it is published once more, which its readers know by its id.
+ */
+export type DetectState = {
+  readonly processes: ProcessIndex;
+  /** The episode in which a finding was last published, by finding id. */
+  readonly published: Lru<string, number>;
+};
+
+/** About 150 bytes each: 15 MB when full. */
+const MAX_PUBLISHED = 100_000;
+
+export function createDetectState(): DetectState {
+  return { processes: createProcessIndex(), published: createLru(MAX_PUBLISHED) };
+}
+
+/** A finding, and the episode it opens: how often it was resolved before. */
+export type Due = { readonly finding: Finding; readonly episode: number };
+
+export type Detected = {
+  readonly out: readonly Due[];
+  /** What {@link remember} adds to the state. */
+  readonly learnt: readonly Process[];
+  /** How many distinct sightings were judged. */
+  readonly judged: number;
+};
+
+/**
+ * Judges each distinct sighting of a plan and returns the findings to publish: those not published in their current
+ * episode. Reads the state and leaves it as it is, so that a plan can be tried again.
+ */
+export function detect(batches: readonly Batch[], policy: PolicyView, state: DetectState): Detected {
+  const learnt = new Map<string, Process>();
+  for (const batch of batches) {
+    if (batch.type !== 'exec') continue;
+    for (const process of processesOf(batch)) learnt.set(process.exec_id, process);
+  }
+  const findProcess = (execId: string) => learnt.get(execId) ?? state.processes.get(execId);
+  const out = new Map<string, Due>();
+  const sightings = distinctSightings(batches);
+  for (const { sighting, first, last } of sightings) {
+    // Approvals may expire between the rows. They only ever leave with time, so what is denied at all is denied at the
+    // first row, and what nothing allows is allowed least at the last; after a resolution the last row counts as well.
+    for (const seen of first === last ? [first] : [first, last]) {
+      const verdict = judge(sighting, policy.approvals, Number(seen.timeNs / 1_000_000n));
+      for (const core of findings(sighting, verdict, numberAt(seen.batch, 'flags', seen.row))) {
+        const episode = episodeDue(core.finding_id, seen.timeNs, policy, state);
+        if (episode === undefined || out.has(core.finding_id)) continue;
+        const facts = { sighting, verdict, seen, policyRevision: policy.revision, findProcess };
+        out.set(core.finding_id, { finding: findingOf(core, facts), episode });
+      }
+    }
+  }
+  return { out: [...out.values()], learnt: [...learnt.values()], judged: sightings.length };
+}
+
+/** The episode that an event opens, or undefined when nobody needs to hear of it again. */
+function episodeDue(findingId: string, timeNs: bigint, policy: PolicyView, state: DetectState): number | undefined {
+  const action = policy.actions.get(findingId);
+  const episode = action?.episode ?? 0;
+  if (action?.action === 'resolve' && timeNs <= BigInt(Date.parse(action.at)) * 1_000_000n) return undefined;
+  const published = state.published.get(findingId);
+  return published === undefined || published < episode ? episode : undefined;
+}
+
+/** Takes over what a plan taught, once its findings are published. */
+export function remember(state: DetectState, { out, learnt }: Detected): void {
+  learn(state.processes, learnt);
+  for (const { finding, episode } of out) state.published.set(finding.finding_id, episode);
+}

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { Plan } from '@bintrail/runtime/bus.ts';
+import { Transient } from '@bintrail/runtime/errors.ts';
+import type { Store } from '@bintrail/runtime/store.ts';
+import { type BatchHeader, encodeBatch } from '@bintrail/schemas/batch-encode.ts';
+import { rowsArbitrary } from '@bintrail/schemas/event-rows.fixture.ts';
+import { EVENTS, type EventName } from '@bintrail/schemas/events.ts';
+import type { EventDefinition } from '@bintrail/schemas/field.ts';
+import fc from 'fast-check';
+import { createStoreEvents } from './events-stage.ts';
+import { type AnyRow, expectedRollups, inOrder, type StoredEvent, storedRollups } from './rollups.fixture.ts';
+import { HEADER, openTestStore, planOf, shownRows, shownTable, sorted, type TestStore } from './store.fixture.ts';
+
+type TestMessage = { readonly type: EventName; readonly header: BatchHeader; readonly rows: readonly AnyRow[] };
+
+/** Where a run is cut off: at this insert, before or after the engine has stored it. */
+type Cut = { readonly insert: number; readonly stored: boolean };
+
+const messageArbitrary = fc.constantFrom(...(Object.keys(EVENTS) as EventName[])).chain((type) =>
+  fc.record({
+    type: fc.constant(type),
+    // Few numbers, so that repeats are usual.
+    header: fc.nat({ max: 12 }).map((batchSeq) => ({ ...HEADER, batchSeq })),
+    rows: rowsArbitrary(EVENTS[type] as EventDefinition, 12) as fc.Arbitrary<AnyRow[]>,
+  }),
+);
+
+const cutArbitrary = fc.record({ insert: fc.nat({ max: 7 }), stored: fc.boolean() });
+
+function encoded({ type, header, rows }: TestMessage): Uint8Array {
+  return encodeBatch(EVENTS[type] as EventDefinition, header, rows);
+}
+
+/** The first message of each number, over all plans. */
+function storedOnce(messages: readonly TestMessage[]): TestMessage[] {
+  const first = new Map<number, TestMessage>();
+  for (const message of messages) if (!first.has(message.header.batchSeq)) first.set(message.header.batchSeq, message);
+  return [...first.values()];
+}
+
+function cutOff(store: Store, cut: Cut): Store {
+  let inserts = 0;
+  return {
+    ...store,
+    async insertNative(table, body, token) {
+      const here = inserts === cut.insert;
+      inserts += 1;
+      if (!here || cut.stored) await store.insertNative(table, body, token);
+      if (here) throw new Transient('cut off');
+    },
+  };
+}
+
+async function storeThroughCuts(store: Store, plan: Plan, cuts: readonly Cut[]): Promise<void> {
+  for (const cut of cuts) await createStoreEvents(cutOff(store, cut))(plan).catch(onlyTransient);
+  await createStoreEvents(store)(plan);
+}
+
+function onlyTransient(error: unknown): void {
+  if (!(error instanceof Transient)) throw error;
+}
+
+const TABLES = [
+  ...Object.values(EVENTS).map(({ table }) => table),
+  'batches',
+  'sightings',
+  'sighting_nodes',
+  'lineage',
+  'coverage',
+];
+
+describe('a plan that is interrupted and run again', () => {
+  let test: TestStore;
+  let runs = 0;
+  before(async () => {
+    test = await openTestStore();
+  });
+  after(() => test.close());
+
+  const assertExact = async (messages: readonly TestMessage[], atMs: number) => {
+    const once = storedOnce(messages);
+    for (const [type, definition] of Object.entries(EVENTS) as [EventName, EventDefinition][]) {
+      const ofType = once.filter((message) => message.type === type);
+      const expected = ofType.flatMap(({ header, rows }) => shownRows(definition, header, rows, atMs));
+      assert.deepEqual(await shownTable(test.store, definition), sorted(expected), definition.table);
+    }
+    const events = once.flatMap(({ type, header, rows }) => rows.map((row): StoredEvent => ({ type, header, row })));
+    assert.deepEqual(inOrder(await storedRollups(test.store)), inOrder(expectedRollups(events)));
+  };
+
+  const assertBatches = async (messages: readonly TestMessage[]) => {
+    const seen = new Set<number>();
+    const expected = messages.map(({ type, header, rows }, offset) => {
+      const repeat = seen.has(header.batchSeq) ? 1 : 0;
+      seen.add(header.batchSeq);
+      return { offset: `${offset}`, batch_seq: `${header.batchSeq}`, type, rows: rows.length, repeat };
+    });
+    const columns = 'offset, batch_seq, type, rows, repeat';
+    assert.deepEqual(await test.store.query(`SELECT ${columns} FROM batches ORDER BY offset`), expected);
+  };
+
+  it('leaves every row and every sum exactly once, wherever it was cut off', async () => {
+    const plans = fc.array(
+      fc.record({
+        messages: fc.array(messageArbitrary, { minLength: 1, maxLength: 8 }),
+        cuts: fc.array(cutArbitrary, { maxLength: 4 }),
+      }),
+      { minLength: 1, maxLength: 3 },
+    );
+    const property = fc.asyncProperty(plans, async (parts) => {
+      for (const table of TABLES) await test.store.command(`TRUNCATE TABLE ${table}`);
+      runs += 1;
+      const atMs = Date.now();
+      let from = 0;
+      for (const { messages, cuts } of parts) {
+        const plan = planOf(messages.map(encoded), { from, atMs, busId: `bus ${runs}` });
+        await storeThroughCuts(test.store, plan, cuts);
+        await createStoreEvents(test.store)(plan);
+        from = plan.to;
+      }
+      const messages = parts.flatMap((part) => part.messages);
+      await assertExact(messages, atMs);
+      await assertBatches(messages);
+    });
+    await fc.assert(property, { numRuns: 20 });
+  });
+});

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { VERDICTS } from '@bintrail/schemas/sighting.ts';
+import { readPayload, textsOf } from '@bintrail/test/slack-payload.ts';
+import fc from 'fast-check';
+import type { Alert } from './alert.ts';
+import { LIMITS, type SlackMessage, sizeOf } from './block-kit.ts';
+import { digestOf, type FindingChange, hostile, hostileFinding, MARK, makeFinding } from './finding.fixture.ts';
+import { findingMessage, plainMessage } from './message.ts';
+import { MAX_LISTED, plainSummary, summaryMessage } from './summary.ts';
+
+const access = { apiUrl: 'http://127.0.0.1:7070', tokenPath: '/var/lib/bintrail/token' };
+
+const hostileAlert: fc.Arbitrary<Alert> = fc.record({
+  finding: hostileFinding,
+  episode: fc.nat(3),
+  verdict: fc.record({ value: fc.constantFrom(...VERDICTS), why: hostile, approval_id: fc.constant(null) }),
+  policyRevision: fc.nat(),
+  otherWorkloads: fc.array(hostile, { maxLength: 7 }),
+  moreWorkloads: fc.nat(1000),
+  counts: fc.option(fc.record({ count: fc.nat(), nodes: fc.nat() }), { nil: undefined }),
+  mayRepeat: fc.boolean(),
+});
+
+function makeAlert(finding: FindingChange = {}, change: Partial<Alert> = {}): Alert {
+  return {
+    finding: makeFinding(finding),
+    episode: 0,
+    verdict: { value: 'unapproved', why: 'No approval covers it and no package owns its path.', approval_id: null },
+    policyRevision: 7,
+    otherWorkloads: [],
+    moreWorkloads: 0,
+    counts: undefined,
+    mayRepeat: false,
+    ...change,
+  };
+}
+
+function assertAccepted(message: SlackMessage): void {
+  const read = readPayload(JSON.stringify(message));
+  assert.ok(!('error' in read), 'error' in read ? `${read.error}: ${JSON.stringify(message)}` : '');
+  assert.ok(message.text.length <= LIMITS.textChars);
+  assert.ok(sizeOf(message.blocks ?? []) <= LIMITS.messageChars);
+}
+
+/** Nothing that came from a host may be markup: no mention, no link, no code that ends early. */
+function assertHarmless(message: SlackMessage): void {
+  for (const text of textsOf([message, { text: message.text }])) {
+    assert.doesNotMatch(text, /[<>]/);
+    assert.doesNotMatch(text, /&(?!(amp|lt|gt);)/);
+    assert.doesNotMatch(text, /[^\P{C}\n]|\p{Zl}|\p{Zp}/u, 'an invisible character');
+    const outside = text.replace(/```\n[^`]*\n```/g, '').replace(/`[^`\n]+`/g, '');
+    assert.doesNotMatch(outside, /`/, `a code span is open: ${text}`);
+    assert.ok(!outside.includes(MARK), `hostile text outside of code: ${outside}`);
+  }
+}
+
+const allText = (message: SlackMessage) => textsOf(message.blocks).join('\n');
+
+test('any finding makes a message that Slack takes and that holds no markup but ours', () => {
+  fc.assert(
+    fc.property(hostileAlert, (alert) => {
+      for (const message of [findingMessage(alert, access), plainMessage(alert, access)]) {
+        assertAccepted(message);
+        assertHarmless(message);
+      }
+    }),
+  );
+});
+
+test('any findings make a summary that Slack takes and that holds no markup but ours', () => {
+  fc.assert(
+    fc.property(fc.array(hostileAlert, { minLength: 1, maxLength: 45 }), (alerts) => {
+      for (const { message, listed } of [summaryMessage(alerts, access), plainSummary(alerts)]) {
+        assert.ok(listed >= 1 && listed <= Math.min(alerts.length, MAX_LISTED));
+        assertAccepted(message);
+        assertHarmless(message);
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('a message holds the evidence', () => {
+  const ancestors = [
+    { exec_id: 'b:2:2:1', pid: 20, path: '/usr/bin/dash', argv: ['sh', '-c', 'a b'] },
+    { exec_id: 'b:1:1:1', pid: 1, path: '/usr/lib/systemd/systemd', argv: [] },
+  ];
+  const base = makeFinding();
+  const exec = { ...base.evidence.exec, argv: ['miner', '--name', 'two words'], ancestors };
+  const finding = { severity: 'high' as const, evidence: { flags: ['setuid'], image: 'sha256:1234', exec } };
+  const alert = makeAlert(finding, {
+    counts: { count: 1204, nodes: 3 },
+    otherWorkloads: ['session/eve'],
+    moreWorkloads: 2,
+  });
+  const text = allText(findingMessage(alert, access));
+  for (const part of [
+    ...['High: unapproved-binary', '`/usr/local/bin/miner`', base.sha256, '`exact`', '`held`', '*unapproved*'],
+    ...['policy revision 7', '`systemd/cron.service`', '1,204 times on 3 nodes', '`web-1`', '2026-09-21T14:13:20.123Z'],
+    ...['uid 1000', 'No package owns this path', '`sha256:1234`', '`setuid`', '`/tmp`', "miner --name 'two words'"],
+    ...[
+      '`/usr/bin/dash` pid 20',
+      "sh -c 'a b'",
+      '`/usr/lib/systemd/systemd` pid 1',
+      '`session/eve`, and at least 2 more',
+    ],
+    ...['curl -sS -X POST http://127.0.0.1:7070/v1/approvals', base.finding_id],
+  ]) {
+    assert.ok(text.includes(part), `${part} is missing in\n${text}`);
+  }
+  assert.ok(!text.includes('repeat'));
+});
+
+test('a finding without a digest says why, and offers no approval', () => {
+  const text = allText(findingMessage(makeAlert({ rule: 'hash-missing', severity: 'low', sha256: '' }), access));
+  assert.ok(text.includes('*SHA-256*  none: `too_large`'));
+  assert.ok(text.includes('/v1/findings/') && !text.includes('/v1/approvals'));
+});
+
+test('package evidence says what was compared', () => {
+  const shown = (match: string) =>
+    allText(
+      findingMessage(
+        makeAlert({ evidence: { package: 'dpkg:dash:amd64', package_version: '0.5.12', package_match: match } }),
+        access,
+      ),
+    );
+  assert.ok(shown('match').includes('`dpkg:dash:amd64 0.5.12`: content as the package recorded it'));
+  assert.ok(shown('mismatch').includes("content differs from the package's record"));
+  assert.ok(shown('no_record').includes('the package records no checksum'));
+});
+
+test('what may be a repeat says so in the message, its line in a summary, and the notification', () => {
+  const repeat = makeAlert({}, { mayRepeat: true });
+  const plain = makeAlert({ sha256: digestOf(2) });
+  assert.match(allText(findingMessage(repeat, access)), /May be a repeat/);
+  for (const make of [findingMessage, plainMessage]) assert.match(make(repeat, access).text, /may be a repeat/);
+  const lines = allText(summaryMessage([repeat, plain], access).message).split('\n');
+  const marked = lines.filter((line) => line.startsWith('•') && line.includes('may be a repeat'));
+  assert.equal(lines.filter((line) => line.startsWith('•')).length, 2);
+  assert.equal(marked.length, 1);
+});
+
+test('an alert of a later episode says that it is back', () => {
+  assert.match(allText(findingMessage(makeAlert({}, { episode: 1 }), access)), /seen again after it was resolved/);
+});
+
+test('a command that Slack would cut is not shown at all', () => {
+  const text = allText(findingMessage(makeAlert({ workload: 'é'.repeat(500) }), access));
+  assert.ok(!text.includes('/v1/approvals') && text.includes('/v1/findings/'));
+});
+
+test('a summary lists each group in one line, worst first, and says how many are left', () => {
+  const alerts = Array.from({ length: 40 }, (_, n) =>
+    makeAlert({ sha256: digestOf(n), path: `/opt/${n}`, severity: n === 35 || n === 3 ? 'critical' : 'medium' }),
+  );
+  const { message, listed } = summaryMessage(alerts, access);
+  const lines = allText(message)
+    .split('\n')
+    .filter((line) => line.startsWith('•'));
+  assert.equal(listed, MAX_LISTED);
+  assert.equal(lines.length, listed);
+  assert.match(lines[0]!, /critical.*`\/opt\/3`/);
+  assert.deepEqual(new Set(lines.map((line) => /`(\/opt\/\d+)`/.exec(line)?.[1])).size, listed);
+  assert.match(message.text, /^30 findings: 1 critical, 29 medium; 10 more follow$/);
+});

@@ -1,0 +1,87 @@
+import type { Alert } from './alert.ts';
+import { type Block, fields, header, LIMITS, type SlackMessage, section, sizeOf } from './block-kit.ts';
+import { type ApiAccess, nextStep, showFinding } from './commands.ts';
+import {
+  argvText,
+  countText,
+  digestText,
+  packageText,
+  parentsText,
+  REPEAT_NOTE,
+  timeText,
+  title,
+  verdictText,
+  workloadsText,
+} from './describe.ts';
+import { code, codeBlock, commandBlock } from './mrkdwn.ts';
+
+/** Longest texts, in characters, while a message has room; tried in turn until it fits. */
+const SCALES = [1, 0.5, 0.25, 0.1] as const;
+const MIN_TEXT_CHARS = 60;
+const MAX_COMMAND_CHARS = 2800;
+
+/** The message for one finding group. It always fits Slack's limits; texts are cut where they must be, visibly. */
+export function findingMessage(alert: Alert, access: ApiAccess): SlackMessage {
+  const next = section(nextStepText(alert, access));
+  let blocks: Block[] = [];
+  for (const scale of SCALES) {
+    blocks = findingBlocks(alert, next, (chars) => Math.max(MIN_TEXT_CHARS, Math.floor(chars * scale)));
+    if (sizeOf(blocks) <= LIMITS.messageChars) break;
+  }
+  return { text: oneLine(alert), blocks };
+}
+
+/**
+ * The same without blocks, for when Slack refused those: its rules may have changed, and an alert that looks poor is
+ * better than none.
+ */
+export function plainMessage(alert: Alert, access: ApiAccess): SlackMessage {
+  const look = commandBlock(showFinding(alert.finding.finding_id, access), MAX_COMMAND_CHARS);
+  return { text: [oneLine(alert), verdictText(alert, 300), ...(look === undefined ? [] : [look])].join('\n') };
+}
+
+/** One line for notifications and screen readers. */
+export function oneLine(alert: Alert): string {
+  const { finding } = alert;
+  const what = `${code(finding.path, 300)} in ${code(finding.workload, 200)} on ${code(finding.node, 100)}`;
+  const repeat = alert.mayRepeat ? '[may be a repeat] ' : '';
+  return `${repeat}${title(alert)}: ${what}, SHA-256 ${finding.sha256 === '' ? 'none' : code(finding.sha256, 80)}`;
+}
+
+function findingBlocks(alert: Alert, next: Block, room: (chars: number) => number): Block[] {
+  const { finding } = alert;
+  const { exec, flags, image } = finding.evidence;
+  const others = workloadsText(alert, room(100));
+  const lines = [`*Binary*  ${code(finding.path, room(700))}`, `*SHA-256*  ${digestText(finding, MIN_TEXT_CHARS)}`];
+  return [
+    header(title(alert)),
+    ...(alert.mayRepeat ? [section(REPEAT_NOTE)] : []),
+    section(lines.join('\n')),
+    section(`*Verdict*  ${verdictText(alert, room(700))}`),
+    fields([
+      `*Workload*\n${code(finding.workload, room(300))}`,
+      `*Seen*\n${countText(alert, room(100))}`,
+      `*First seen*\n${timeText(finding.ts_ns)}`,
+      `*Run by*\nuid ${exec.uid}, pid ${exec.pid}, as ${code(finding.role, MIN_TEXT_CHARS)}`,
+      `*Package*\n${packageText(finding, room(200))}`,
+      `*Image*\n${code(image, room(100))}`,
+      `*Flags*\n${code(flags.join(' '), room(120))}`,
+      `*Working directory*\n${code(exec.cwd, room(200))}`,
+    ]),
+    section(`*Command*\n${codeBlock(argvText(exec.argv), room(1200))}`),
+    section(`*Started by*\n${parentsText(finding, room(150))}`),
+    ...(others === '' ? [] : [section(`*Also in*  ${others}`)]),
+    next,
+    section(`finding ${code(finding.finding_id, 80)}`),
+  ];
+}
+
+function nextStepText({ finding }: Alert, access: ApiAccess): string {
+  const { kind, command, hint } = nextStep(finding, access);
+  const block = commandBlock(command, MAX_COMMAND_CHARS);
+  if (block !== undefined) {
+    return `*${kind === 'approve' ? 'Approve this digest in this workload' : 'Look closer'}*  ${hint}\n${block}`;
+  }
+  const look = commandBlock(showFinding(finding.finding_id, access), MAX_COMMAND_CHARS) ?? '';
+  return `*Look closer*  The command to approve it would be too long for Slack.\n${look}`;
+}

@@ -1,0 +1,71 @@
+/**
+ * Untrusted text inside Slack's markup. Slack parses `&`, `<` and `>` everywhere (mentions, links) and backticks in
+ * mrkdwn; control, bidirectional and invisible characters could make one file name look like another.
+ * Source: docs.slack.dev/messaging/formatting-message-text.
+ */
+
+/** Control, format (bidirectional, zero width), surrogate, private, unassigned; line and paragraph separators. */
+const INVISIBLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
+/** A character that no markup escape may be cut in: `\xNN`, or one code point. */
+const UNITS = /\\x[0-9a-f]{2}|[\s\S]/gu;
+const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' };
+
+/** Entities for the three characters Slack parses; of no effect on anything else. */
+export function escapeMrkdwn(text: string): string {
+  return text.replace(/[&<>]/g, (character) => ENTITIES[character]!);
+}
+
+/**
+ * Text that is safe between backticks: what cannot be seen is shown as the `\xNN` of its UTF-8 bytes, as printable
+ * texts have it; so are backticks, which cannot be escaped otherwise, and spaces at either end.
+ */
+export function visible(text: string): string {
+  return text
+    .replace(INVISIBLE, bytesOf)
+    .replace(/`/g, bytesOf)
+    .replace(/^ +| +$/g, bytesOf);
+}
+
+function bytesOf(text: string): string {
+  return Buffer.from(text).toString('hex').replace(/../g, '\\x$&');
+}
+
+/**
+ * Escaped, visible text of at most `maxChars` UTF-16 units. What does not fit is taken out of the middle and marked:
+ * both the folder and the name of a path tell something. `maxChars` must be at least 50.
+ */
+export function clip(text: string, maxChars: number): string {
+  const units = (visible(text).match(UNITS) ?? []).map(escapeMrkdwn);
+  const total = units.reduce((sum, unit) => sum + unit.length, 0);
+  if (total <= maxChars) return units.join('');
+  const mark = (removed: number) => ` … [${removed} characters cut] … `;
+  const room = maxChars - mark(units.length).length;
+  const head = take(units, Math.floor((room * 2) / 3));
+  const tail = take(units.toReversed(), room - Math.floor((room * 2) / 3)).reverse();
+  return head.join('') + mark(units.length - head.length - tail.length) + tail.join('');
+}
+
+function take(units: readonly string[], maxChars: number): string[] {
+  let used = 0;
+  const end = units.findIndex((unit) => {
+    used += unit.length;
+    return used > maxChars;
+  });
+  return units.slice(0, end < 0 ? units.length : end);
+}
+
+/** An inline code span; an empty text is named as such, because an empty span is shown as two backticks. */
+export function code(text: string, maxChars: number): string {
+  return text === '' ? '_none_' : `\`${clip(text, maxChars - 2)}\``;
+}
+
+/** A code block of untrusted text. */
+export function codeBlock(text: string, maxChars: number): string {
+  return `\`\`\`\n${clip(text, maxChars - 8) || ' '}\n\`\`\``;
+}
+
+/** A code block of a command we wrote; it keeps its line breaks. Undefined when it is too long: half of one is no use. */
+export function commandBlock(command: string, maxChars: number): string | undefined {
+  const block = `\`\`\`\n${escapeMrkdwn(command)}\n\`\`\``;
+  return block.length <= maxChars ? block : undefined;
+}

@@ -1,0 +1,109 @@
+import type { Bus } from '@bintrail/runtime/bus.ts';
+import type { Log } from '@bintrail/runtime/log.ts';
+import type { Metrics } from '@bintrail/runtime/metrics.ts';
+import { pump } from '@bintrail/runtime/pump.ts';
+import type { Finding } from '@bintrail/schemas/finding.ts';
+import { sleep as realSleep, type Sleep } from './alarm.ts';
+import type { ApiAccess } from './commands.ts';
+import type { Counts } from './compose.ts';
+import { countInTime } from './counts.ts';
+import { DELIVERIES_TOPIC, timestamp } from './delivery.ts';
+import { STAGE, takeIn } from './intake.ts';
+import { openLedger } from './ledger.ts';
+import { followPolicy, POLICY_TOPIC } from './policy.ts';
+import { createReport, type LastPost } from './report.ts';
+import { DEFAULT_RETRY, type RetryPolicy } from './retry.ts';
+import { type Sender, startSender } from './sender.ts';
+import { createPost } from './slack.ts';
+
+export type NotifyOptions = ApiAccess & {
+  readonly bus: Bus;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Slack incoming webhook; a secret. Without one findings are taken in and recorded as withdrawn, see README. */
+  readonly webhookUrl: string | undefined;
+  /** Sightings and nodes of a finding, for the message. */
+  readonly counts?: (finding: Finding) => Promise<Counts>;
+  readonly clock?: () => number;
+  readonly sleep?: Sleep;
+  /** Least time between two posts. Default 1 s: Slack's documented limit for incoming webhooks. */
+  readonly intervalMs?: number;
+  /** With more groups waiting than this, they are told in a summary. Default 10. */
+  readonly bundleOver?: number;
+  /** For one whole exchange. Default 10 s: Slack answers within one, and a slow proxy within a few. */
+  readonly postTimeoutMs?: number;
+  readonly retry?: RetryPolicy;
+};
+
+export type NotifyStatus = {
+  readonly webhook: 'set' | 'unset';
+  /** Groups that are still to be posted. */
+  readonly waiting: number;
+  readonly paused_until: string | null;
+  readonly last_post: LastPost | null;
+};
+
+export type Notify = {
+  /** Resolves when closed; rejects with a bug. */
+  readonly done: Promise<void>;
+  close(): Promise<void>;
+  status(): NotifyStatus;
+};
+
+const FINDINGS_TOPIC = 'bintrail.findings';
+const DEAD_TOPIC = 'bintrail.dead';
+const SECOND_MS = 1000;
+const POST_TIMEOUT_MS = 10_000;
+
+/**
+ * Findings → Slack. Resolves once deliveries and policy were read to their end and findings are consumed.
+ * @throws SetupError when the webhook URL is none.
+ */
+export async function createNotify(options: NotifyOptions): Promise<Notify> {
+  const { bus, log, metrics, webhookUrl, clock = Date.now, sleep = realSleep } = options;
+  const hasWebhook = webhookUrl !== undefined;
+  const post = hasWebhook
+    ? createPost(webhookUrl, { timeoutMs: options.postTimeoutMs ?? POST_TIMEOUT_MS, clock })
+    : undefined;
+  const report = createReport(log, metrics, clock);
+  const ledger = await openLedger(bus, {
+    unreadable: (key) => report.unreadable(DELIVERIES_TOPIC, key),
+    waiting: report.waiting,
+  });
+  const policy = await followPolicy(bus, (key) => report.unreadable(POLICY_TOPIC, key));
+  const { counts } = options;
+  const sender: Sender | undefined =
+    post &&
+    startSender({
+      ...{ ledger, post, clock, sleep, report: report.sender, policy: policy.now },
+      counts: async (finding) => counts && countInTime(counts, finding, log),
+      access: { apiUrl: options.apiUrl, tokenPath: options.tokenPath },
+      intervalMs: options.intervalMs ?? SECOND_MS,
+      bundleOver: options.bundleOver ?? 10,
+      retry: options.retry ?? DEFAULT_RETRY,
+    });
+  const intake = pump({
+    ...{ bus, log, metrics, stage: STAGE, topic: FINDINGS_TOPIC, group: 'notify', deadTopic: DEAD_TOPIC },
+    maxRecords: 500,
+    maxBytes: 4 * 1024 * 1024,
+    process: async (plan) => {
+      const processed = await takeIn(plan, { ledger, policy, hasWebhook, clock });
+      sender?.wake();
+      return processed;
+    },
+  });
+  return {
+    done: Promise.all([intake.done, policy.done, sender?.done]).then(() => {}),
+    async close() {
+      await intake.close();
+      await sender?.close();
+      await policy.close();
+    },
+    status: () => ({
+      webhook: hasWebhook ? 'set' : 'unset',
+      waiting: ledger.waiting,
+      paused_until: sender && sender.pausedUntilMs > clock() ? timestamp(sender.pausedUntilMs) : null,
+      last_post: report.lastPost(),
+    }),
+  };
+}

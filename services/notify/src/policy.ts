@@ -1,0 +1,42 @@
+import { applyPolicy, createPolicyView, readPolicyRecord } from '@bintrail/analysis/policy-view.ts';
+import type { Bus, BusRecord } from '@bintrail/runtime/bus.ts';
+import type { Policy } from './review.ts';
+
+export const POLICY_TOPIC = 'bintrail.policy';
+
+export type PolicyFollower = {
+  now(): Policy;
+  /**
+   * Resolves once everything that is on the bus as of the call is known: what detect knew when it published a finding
+   * was there before it. Reads the topic anew, which compaction keeps small.
+   */
+  catchUp(): Promise<void>;
+  readonly done: Promise<void>;
+  close(): Promise<void>;
+};
+
+/** Follows approvals and actions from the beginning; resolves once the end as of the call was read. */
+export async function followPolicy(bus: Bus, onUnreadable: (key: string) => void): Promise<PolicyFollower> {
+  let view = createPolicyView();
+  const apply = (records: readonly BusRecord[]) => {
+    const known = records.flatMap(({ key, value }) => {
+      const record = readPolicyRecord(value);
+      if (record === undefined) onUnreadable(key);
+      return record === undefined ? [] : [record];
+    });
+    view = applyPolicy(view, known);
+  };
+  const follower = await bus.follow(POLICY_TOPIC, apply);
+  return {
+    now: () => {
+      const { revision, approvals, actions } = view;
+      return { revision, approvals, episodeOf: (findingId) => actions.get(findingId)?.episode ?? 0 };
+    },
+    async catchUp() {
+      const reading = await bus.follow(POLICY_TOPIC, apply);
+      await reading.close();
+    },
+    done: follower.done,
+    close: () => follower.close(),
+  };
+}

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Transient } from '@bintrail/runtime/errors.ts';
+import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
+import { createEventsOut, type Row } from './events-out.ts';
+
+function exitRow(pid: number): Row<'exit'> {
+  return {
+    ...{ ts: 1n, cpu: 0, cpu_seq: BigInt(pid), pid, self_exec_id: 1, start_ns: 1n, exit_code: 0, signal: 0 },
+    ...{ workload: 'host', container_id: '', image: '' },
+  };
+}
+
+function collector(failures = 0) {
+  const batches: Batch[] = [];
+  let left = failures;
+  const out = createEventsOut({
+    ...{ node: 'n', boot: 'b', probeEpoch: 5n },
+    publish: async ({ key, value }) => {
+      assert.equal(key, 'n');
+      if (left-- > 0) throw new Transient('away');
+      const decoded = decodeBatch(value);
+      assert.ok(decoded.ok);
+      batches.push(decoded.batch);
+    },
+    onFatal: (error) => {
+      throw error;
+    },
+    onRetry: () => {},
+  });
+  return { out, batches };
+}
+
+test('a full batch leaves at once, the rest with the flush, numbered without a gap', async () => {
+  const { out, batches } = collector();
+  for (let pid = 0; pid < 2_500; pid++) out.add('exit', exitRow(pid));
+  await out.close();
+  assert.deepEqual(
+    batches.map(({ rows, batchSeq }) => [batchSeq, rows]),
+    [
+      [0, 1024],
+      [1, 1024],
+      [2, 452],
+    ],
+  );
+});
+
+test('a message over the size limit is split, and nothing of it is lost', async () => {
+  const { out, batches } = collector();
+  const workload = (pid: number) => `${pid}-`.padEnd(4_096, 'x');
+  for (let pid = 0; pid < 600; pid++) out.add('exit', { ...exitRow(pid), workload: workload(pid) });
+  await out.close();
+  assert.ok(batches.length > 2);
+  assert.equal(
+    batches.reduce((rows, batch) => rows + batch.rows, 0),
+    600,
+  );
+  assert.deepEqual(
+    batches.map(({ batchSeq }) => batchSeq),
+    batches.map((_, index) => index),
+  );
+});
+
+test('while the bus is away messages wait, and arrive in order', async () => {
+  const { out, batches } = collector(2);
+  out.add('exit', exitRow(1));
+  void out.flush();
+  out.add('exit', exitRow(2));
+  await out.flush();
+  assert.equal(out.depth(), 0);
+  assert.deepEqual(
+    batches.map(({ batchSeq }) => batchSeq),
+    [0, 1],
+  );
+});
+
+test('what does not fit the buffer is counted as dropped', async () => {
+  const { out } = collector(Number.POSITIVE_INFINITY);
+  for (let pid = 0; pid < 9_000; pid++) out.add('exit', { ...exitRow(pid), workload: `${pid}-`.padEnd(8_000, 'x') });
+  const closed = out.close();
+  const dropped = out.dropped().get('exit') ?? 0n;
+  assert.ok(dropped > 0n && dropped < 9_000n, `${dropped}`);
+  await closed;
+});

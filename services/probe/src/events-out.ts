@@ -1,0 +1,111 @@
+/** Gathers rows into columnar messages and hands them to the bus, in order, one at a time. */
+import type { Message } from '@bintrail/runtime/bus.ts';
+import { Transient } from '@bintrail/runtime/errors.ts';
+import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
+import { EVENTS, type EventName } from '@bintrail/schemas/events.ts';
+import type { RowOf } from '@bintrail/schemas/field.ts';
+
+export type Row<N extends EventName> = RowOf<(typeof EVENTS)[N]>;
+type AnyRow = Record<string, number | bigint | string>;
+
+export type EventsOut = {
+  readonly add: <N extends EventName>(name: N, row: Row<N>) => void;
+  /** Hands over what is gathered; resolves when the bus has it all. */
+  readonly flush: () => Promise<void>;
+  /** Messages the bus has not taken yet. */
+  readonly depth: () => number;
+  /** Rows dropped because the bus was away for longer than the buffer lasts, by event. */
+  readonly dropped: () => ReadonlyMap<EventName, bigint>;
+  readonly close: () => Promise<void>;
+};
+
+export type EventsOutOptions = {
+  readonly node: string;
+  readonly boot: string;
+  readonly probeEpoch: bigint;
+  readonly publish: (message: Message) => Promise<void>;
+  readonly onFatal: (error: unknown) => void;
+  readonly onRetry: (error: Transient) => void;
+};
+
+const FLUSH_ROWS = 1_024;
+const FLUSH_AFTER_MS = 500;
+const SPLIT_BYTES = 512 * 1024;
+const RETRY_MS = 500;
+/** What may wait in memory while the bus is away; beyond it the newest rows are dropped, and counted. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+
+type Waiting = { readonly name: EventName; readonly rows: number; readonly value: Uint8Array };
+
+export function createEventsOut(options: EventsOutOptions): EventsOut {
+  const gathered = new Map<EventName, AnyRow[]>();
+  const queue: Waiting[] = [];
+  const dropped = new Map<EventName, bigint>();
+  let waitingBytes = 0;
+  let batchSeq = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let sending: Promise<void> | undefined;
+  let closing = false;
+
+  const send = async () => {
+    for (let next = queue[0]; next !== undefined; next = queue[0]) {
+      const sent = await trySend(options, next.value);
+      if (!sent && closing) return;
+      if (!sent) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      else {
+        waitingBytes -= next.value.length;
+        queue.shift();
+      }
+    }
+  };
+  const enqueue = (name: EventName, rows: AnyRow[]) => {
+    const header = { node: options.node, boot: options.boot, probeEpoch: options.probeEpoch, batchSeq };
+    const value = encodeBatch(EVENTS[name], header, rows as never);
+    if (value.length > SPLIT_BYTES && rows.length > 1) {
+      enqueue(name, rows.slice(0, rows.length >> 1));
+      enqueue(name, rows.slice(rows.length >> 1));
+    } else if (waitingBytes + value.length > MAX_WAITING_BYTES) {
+      dropped.set(name, (dropped.get(name) ?? 0n) + BigInt(rows.length));
+    } else {
+      batchSeq += 1;
+      waitingBytes += value.length;
+      queue.push({ name, rows: rows.length, value });
+    }
+  };
+  const flush = (): Promise<void> => {
+    clearTimeout(timer);
+    timer = undefined;
+    for (const [name, rows] of gathered) enqueue(name, rows);
+    gathered.clear();
+    sending ??= send()
+      .catch(options.onFatal)
+      .finally(() => {
+        sending = undefined;
+      });
+    return sending;
+  };
+  const add = <N extends EventName>(name: N, row: Row<N>) => {
+    const rows = gathered.get(name) ?? [];
+    if (rows.length === 0) gathered.set(name, rows);
+    rows.push(row as AnyRow);
+    if (rows.length >= FLUSH_ROWS) flush();
+    else timer ??= setTimeout(flush, FLUSH_AFTER_MS);
+  };
+  const close = async () => {
+    // From here on each message is tried once more, then left: a bus that is away must not keep the probe from ending.
+    closing = true;
+    await flush();
+  };
+  return { add, flush, depth: () => queue.length, dropped: () => dropped, close };
+}
+
+async function trySend(options: EventsOutOptions, value: Uint8Array): Promise<boolean> {
+  try {
+    await options.publish({ key: options.node, value });
+    return true;
+  } catch (error) {
+    if (!(error instanceof Transient)) throw error;
+    options.onRetry(error);
+    return false;
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * The probe's process: the only one that keeps privileges. Started by the standalone supervisor, which it tells over
+ * IPC when it is ready; it ends when that connection does.
+ */
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { integer, readConfig, required, setting, sizeBytes, text } from '@bintrail/runtime/config.ts';
+import { SetupError } from '@bintrail/runtime/errors.ts';
+import { createLog } from '@bintrail/runtime/log.ts';
+import { createShutdown } from '@bintrail/runtime/shutdown.ts';
+import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
+import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
+import { checkHost, localUserNames, readBootId } from './host.ts';
+import { startProbe } from './probe.ts';
+import { redactArgv } from './redact.ts';
+
+// libuv reads this at its first use: epoll_wait occupies one thread for good, and file reads must not wait for it.
+process.env.UV_THREADPOOL_SIZE ??= '8';
+
+const BPF_OBJECT = fileURLToPath(new URL('../../../bpf/build/bintrail.bpf.o', import.meta.url));
+
+const log = createLog({ level: 'info', name: 'probe', human: process.stderr.isTTY === true });
+const shutdown = createShutdown({ log, boundMs: 10_000 });
+
+try {
+  const config = readConfig(process.env, {
+    homeDir: required('BINTRAIL_HOME', text),
+    node: setting('BINTRAIL_NODE', text, hostname()),
+    maxFileBytes: setting('BINTRAIL_MAX_FILE_SIZE', sizeBytes, 1024 ** 3),
+    hashThreads: setting('BINTRAIL_HASH_THREADS', integer({ min: 1, max: 64 }), 2),
+  });
+  checkHost(BPF_OBJECT);
+  const bus = openSqliteBus({ path: join(config.homeDir, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
+  shutdown.onClose('bus', bus.close);
+  const probe = await startProbe({
+    ...{ bpfObjectPath: BPF_OBJECT, node: config.node, boot: readBootId() },
+    ...{ maxFileBytes: config.maxFileBytes, hashThreads: config.hashThreads },
+    ...{ userName: localUserNames(), redact: redactArgv, log },
+    publish: (message) => bus.publish(TOPICS.events, [message]),
+  });
+  shutdown.onClose('probe', probe.close);
+  probe.done.catch(shutdown.fail);
+  process.on('disconnect', () => shutdown.close());
+  process.send?.({ kind: 'ready', hooks: probe.hooks, marks: probe.marks });
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  log.fatal(`${error.message}\n${error.remedy}`);
+  process.exit(78);
+}

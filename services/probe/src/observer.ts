@@ -1,0 +1,228 @@
+/**
+ * Puts events together: what the kernel said, whose workload it was, and the digest of what ran. A row waits a moment
+ * for its own digest and no other's; then it leaves as `pending`, and a digest event follows.
+ */
+import type { DigestReason } from '@bintrail/schemas/digest-words.ts';
+import { flagBit } from '@bintrail/schemas/flags.ts';
+import type { DigestPipeline, Sighted } from './digest-pipeline.ts';
+import type { EventsOut, Row } from './events-out.ts';
+import type { FileState } from './file-identity.ts';
+import type { ImageTable } from './image-table.ts';
+import { isLocalMagic, isRemoteMagic } from './mounts.ts';
+import { NO_PACKAGE, type Asked, type PackageColumns } from './packages.ts';
+import { type Evidence, evidenceFrom, type Reading, noDigest } from './reading.ts';
+import type { OpenedByPid } from './scripts.ts';
+
+export type ObserverOptions = {
+  readonly pipeline: DigestPipeline;
+  readonly out: EventsOut;
+  readonly images: ImageTable;
+  readonly opened: OpenedByPid;
+  readonly tickNs: bigint;
+  readonly place: (cgroupPath: string) => { workload: string; containerId: string };
+  readonly packagesOf: (asked: Asked, evidence: Evidence, reading: Reading | undefined) => Promise<PackageColumns>;
+  readonly redact: (argv: string) => { argv: string; redacted: boolean };
+  /** Whether this very program image is still running the file. */
+  readonly stillRuns: (row: Row<'exec'>) => boolean;
+  readonly nextSeq: (stream: number) => bigint;
+  readonly nowNs: () => bigint;
+  readonly onFatal: (error: unknown) => void;
+};
+
+export type Observer = {
+  /** Takes a decoded exec whose `ts` is set. Snapshot rows are passed on without a digest. */
+  readonly onExec: (row: Row<'exec'>, nowNs: bigint) => void;
+  readonly onExit: (row: Row<'exit'>) => void;
+  readonly onOpened: (sighted: Sighted) => void;
+  /** Sends rows that have waited long enough, and gives up on digests that are overdue. */
+  readonly sweep: (nowNs: bigint) => void;
+  readonly waiting: () => number;
+  /** Sends everything that still waits, for an orderly end: what has no digest by now is `pending` no longer. */
+  readonly finish: () => void;
+};
+
+export const STREAM = { load: 0, digest: 1, loss: 2, heartbeat: 3 } as const;
+
+/** A row waits this long for its own digest. */
+const WAIT_NS = 400_000_000n;
+/** After this a digest that never came is given up with `timeout`: nothing stays pending for good. */
+const GIVE_UP_NS = 30_000_000_000n;
+
+const SCRIPT = flagBit('script');
+const SNAPSHOT = flagBit('snapshot');
+const MEMFD = flagBit('memfd');
+const REDACTED = flagBit('redacted_argv');
+const FINE_CTIME = flagBit('fine_ctime');
+
+/** A row on its way out, and what is needed to say what its file was. */
+type Subject = {
+  readonly event: 'exec' | 'load';
+  readonly row: Row<'exec'> | Row<'load'>;
+  readonly file: FileState;
+  readonly tsNs: bigint;
+  readonly stillRuns: () => boolean;
+  readonly sinceNs: bigint;
+  sent: boolean;
+  settled: boolean;
+};
+
+export function createObserver(options: ObserverOptions): Observer {
+  const waiting = new Set<Subject>();
+
+  const settle = (subject: Subject, evidence: Evidence, found: PackageColumns) => {
+    if (subject.settled) return;
+    subject.settled = true;
+    waiting.delete(subject);
+    Object.assign(subject.row, evidence, found);
+    if (!subject.sent) send(options.out, subject);
+    else options.out.add('digest', digestRow(subject, options.nowNs(), options.nextSeq(STREAM.digest)));
+  };
+  const resolve = (subject: Subject, evidence: Evidence, reading: Reading | undefined) => {
+    const { path, flags, container_id } = subject.row;
+    options
+      .packagesOf({ path, flags, container_id, tsNs: subject.tsNs }, evidence, reading)
+      .then((found) => settle(subject, evidence, found))
+      .catch(options.onFatal);
+  };
+  const onReading = (subject: Subject, reading: Reading) => {
+    const executed = { file: subject.file, tsNs: subject.tsNs };
+    resolve(subject, evidenceFrom(executed, reading, options.tickNs, subject.stillRuns), reading);
+  };
+
+  const begin = (subject: Subject) => {
+    waiting.add(subject);
+    const { file } = subject;
+    if (options.pipeline.whenRead(file, (reading) => onReading(subject, reading))) return;
+    const known = options.pipeline.known(file);
+    if (known !== undefined) return onReading(subject, known);
+    if (subject.event === 'load') return resolve(subject, noDigest(unmarkedReason(file)), undefined);
+    if (isRemoteMagic(file.fs_magic)) return resolve(subject, noDigest('remote_fs'), undefined);
+    const failure = options.pipeline.offerRunning(subject.row.pid, file, subject.row.path);
+    if (failure !== undefined) resolve(subject, noDigest(explainMissing(file, failure)), undefined);
+    else options.pipeline.whenRead(file, (reading) => onReading(subject, reading));
+  };
+
+  const onExec = (row: Row<'exec'>, nowNs: bigint) => {
+    enrich(options, row);
+    if (row.flags & SNAPSHOT) return options.out.add('exec', { ...row, ...noDigest('snapshot') });
+    begin(execSubject(options, row, nowNs));
+    if (row.flags & SCRIPT) begin(scriptSubject(options, row, nowNs));
+  };
+  const sweep = (nowNs: bigint) => {
+    for (const subject of waiting) {
+      const age = nowNs - subject.sinceNs;
+      if (age > GIVE_UP_NS) settle(subject, noDigest('timeout'), NO_PACKAGE);
+      else if (age > WAIT_NS && !subject.sent) {
+        subject.sent = true;
+        send(options.out, { ...subject, row: { ...subject.row, ...noDigest('pending') } as Subject['row'] });
+      }
+    }
+  };
+  const finish = () => {
+    for (const subject of waiting) settle(subject, noDigest('timeout'), NO_PACKAGE);
+  };
+  const onExit = (row: Row<'exit'>) => {
+    const image = options.images.find(row);
+    row.workload = image?.workload ?? '';
+    row.container_id = image?.container_id ?? '';
+    options.out.add('exit', row);
+  };
+  return { onExec, onExit, onOpened: options.opened.remember, sweep, finish, waiting: () => waiting.size };
+}
+
+/** Adds what user space knows: the workload, the parent's path, and arguments fit to leave the machine. */
+function enrich(options: ObserverOptions, row: Row<'exec'>): void {
+  const { workload, containerId } = options.place(row.cgroup_path);
+  const parent = { pid: row.parent_pid, start_ns: row.parent_start_ns, self_exec_id: row.parent_self_exec_id };
+  const { argv, redacted } = options.redact(row.argv);
+  row.workload = workload;
+  row.container_id = containerId;
+  row.parent_path = options.images.find(parent)?.path ?? '';
+  row.argv = argv;
+  if (redacted) row.flags |= REDACTED;
+  options.images.remember(row, { path: row.path, workload, container_id: containerId });
+}
+
+function execSubject(options: ObserverOptions, row: Row<'exec'>, nowNs: bigint): Subject {
+  return {
+    event: 'exec',
+    row,
+    file: row,
+    tsNs: row.ts,
+    stillRuns: () => options.stillRuns(row),
+    sinceNs: nowNs,
+    sent: false,
+    settled: false,
+  };
+}
+
+/**
+ * The script behind an interpreter. Its state was taken after our own fstat, which made its ctime fine-grained: that
+ * says nothing of the time before, so the flag is dropped. Nobody denies writing to a running script: never `alive`.
+ */
+function scriptSubject(options: ObserverOptions, exec: Row<'exec'>, nowNs: bigint): Subject {
+  const found = options.opened.script(exec.pid, exec.filename, exec);
+  const state = found?.state ?? UNSEEN_FILE;
+  const { pid, self_exec_id, start_ns, uid, workload, container_id, image, ts } = exec;
+  const row: Row<'load'> = {
+    ...state,
+    ...{ pid, self_exec_id, start_ns, uid, workload, container_id, image, ts },
+    stream: STREAM.load,
+    seq: options.nextSeq(STREAM.load),
+    role: 'script',
+    path: found?.path ?? absolutePath(exec.filename, exec.cwd),
+    parent_path: exec.path,
+    sha256: '',
+    digest_source: '',
+    digest_strength: '',
+    digest_reason: '',
+    ...NO_PACKAGE,
+  };
+  const file = { ...state, flags: state.flags & ~FINE_CTIME };
+  return { event: 'load', row, file, tsNs: ts, stillRuns: () => false, sinceNs: nowNs, sent: false, settled: false };
+}
+
+const UNSEEN_FILE: FileState = {
+  dev: 0,
+  generation: 0,
+  ino: 0n,
+  ctime_ns: 0n,
+  mtime_ns: 0n,
+  size: 0n,
+  nlink: 0,
+  writecount: 0,
+  fs_magic: 0,
+  flags: 0,
+};
+
+function send(out: EventsOut, subject: Subject): void {
+  if (subject.event === 'exec') out.add('exec', subject.row as Row<'exec'>);
+  else out.add('load', subject.row as Row<'load'>);
+}
+
+function digestRow(subject: Subject, nowNs: bigint, seq: bigint): Row<'digest'> {
+  const { pid, self_exec_id, start_ns, ts, uid, flags, path, parent_path, workload, container_id, image } = subject.row;
+  const { sha256, digest_source, digest_strength, digest_reason } = subject.row;
+  const { package: name, package_version, package_match } = subject.row;
+  const role = subject.event === 'exec' ? 'exec' : (subject.row as Row<'load'>).role;
+  return {
+    ...{ pid, self_exec_id, start_ns, uid, flags, path, parent_path, workload, container_id, image, role },
+    ...{ sha256, digest_source, digest_strength, digest_reason, package: name, package_version, package_match },
+    ts: nowNs,
+    event_ts: ts,
+    stream: STREAM.digest,
+    seq,
+  };
+}
+
+function explainMissing(file: FileState, failure: DigestReason): DigestReason {
+  return isLocalMagic(file.fs_magic) || file.flags & MEMFD ? failure : 'unmarked_fs';
+}
+
+function unmarkedReason(file: FileState): DigestReason {
+  return isRemoteMagic(file.fs_magic) ? 'remote_fs' : 'unmarked_fs';
+}
+
+function absolutePath(filename: string, cwd: string): string {
+  return filename.startsWith('/') ? filename : `${cwd}/${filename.replace(/^\.\//, '')}`;
+}

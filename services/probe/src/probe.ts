@@ -1,0 +1,278 @@
+/** The probe: wakes up when the kernel has something, reads ring and descriptors, and passes on what became of them. */
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
+import type { Message } from '@bintrail/runtime/bus.ts';
+import type { Log } from '@bintrail/runtime/log.ts';
+import { exec } from '@bintrail/schemas/exec.ts';
+import { exit } from '@bintrail/schemas/exit.ts';
+import { readRecordHead, ringDecoder } from '@bintrail/schemas/ring-record.ts';
+import { type BpfObject, loadBpfObject } from './bpf-object.ts';
+import { type Clock, openClock } from './clock.ts';
+import { createDigestPipeline, type DigestPipeline } from './digest-pipeline.ts';
+import { createEventsOut, type EventsOut, type Row } from './events-out.ts';
+import { type Fanotify, openFanotify } from './fanotify.ts';
+import { loadLibbpf, loadLibc } from './ffi.ts';
+import { inodeKey } from './file-identity.ts';
+import { startHasher } from './hasher.ts';
+import { createImageTable } from './image-table.ts';
+import { createLru } from './lru.ts';
+import { mountsToMark, parseMountInfo } from './mounts.ts';
+import { createObserver, type Observer } from './observer.ts';
+import { openDpkg } from './package-evidence/dpkg.ts';
+import { hasRecord } from './package-evidence/evidence.ts';
+import { packageColumns } from './packages.ts';
+import { createReporter, newTally, type Tally } from './report.ts';
+import { createOpenedByPid } from './scripts.ts';
+import { EPOLLIN, EPOLLPRI, openWakeup } from './wakeup.ts';
+import { type UserNames, workloadOf } from './workload.ts';
+
+export type ProbeOptions = {
+  readonly bpfObjectPath: string;
+  readonly node: string;
+  readonly boot: string;
+  readonly publish: (message: Message) => Promise<void>;
+  readonly userName: UserNames;
+  /** Takes secrets out of arguments before anything leaves this process. Words are latin1. */
+  readonly redact: Redact;
+  readonly log: Log;
+  readonly maxFileBytes: number;
+  readonly hashThreads: number;
+};
+
+export type Redact = (argv: readonly string[]) => { readonly argv: readonly string[]; readonly redacted: boolean };
+
+export type Probe = {
+  readonly hooks: 'tracepoint';
+  readonly marks: number;
+  /** Resolves after `close`; rejects on a bug. */
+  readonly done: Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+const MAX_HELD = 512;
+const RING_BATCH = 8_192;
+const SWEEP_MS = 100;
+const REPORT_MS = 5_000;
+/** Longest sleep; every wait also ends when the kernel has something. */
+const IDLE_WAIT_MS = 1_000;
+
+/** Loads, attaches and runs. Throws SetupError naming what is missing. */
+export async function startProbe(options: ProbeOptions): Promise<Probe> {
+  const libc = loadLibc();
+  const bpf = loadBpfObject(loadLibbpf(), libc, options.bpfObjectPath);
+  const fanotify = openFanotify(libc);
+  const marks = markMounts(fanotify, options.log);
+  const clock = openClock(libc);
+  const failure = Promise.withResolvers<never>();
+  const tally = newTally();
+  const hasher = startHasher(options.hashThreads);
+  const dpkg = openDpkg('/');
+  const out = createEventsOut({
+    ...{ node: options.node, boot: options.boot, probeEpoch: clock.nowNs() / 1_000_000n, publish: options.publish },
+    onFatal: failure.reject,
+    onRetry: (error) => options.log.warn({ err: error }, 'the bus did not take a message; it is kept and tried again'),
+  });
+  const nextSeq = createStreams();
+  const pipeline = createDigestPipeline({
+    ...{ describe: bpf.describe, hasher, nowNs: clock.nowNs, tickNs: clock.tickNs, maxFileBytes: options.maxFileBytes },
+    wantsMd5: async (path) => hasRecord((await dpkg.ownersOf(path)) ?? []),
+    onFatal: failure.reject,
+  });
+  const observer = createObserver({
+    ...{ pipeline, out, images: createImageTable(), opened: createOpenedByPid(), tickNs: clock.tickNs },
+    place: createPlacer(options.userName),
+    packagesOf: (asked, evidence, reading) => packageColumns(dpkg, asked, evidence, reading),
+    redact: (argv) => redactJoined(options.redact, argv),
+    stillRuns: (row) => stillRuns(bpf, row),
+    ...{ nextSeq, nowNs: clock.nowNs, onFatal: failure.reject },
+  });
+  const report = createReporter({
+    ...{ bpf, out, tally, nowNs: clock.nowNs, nextSeq, waitingDigests: observer.waiting, heldDescriptors: pipeline.held },
+  });
+
+  bpf.attach();
+  takeSnapshot(bpf, clock, observer);
+  report();
+  const world = { bpf, fanotify, clock, observer, pipeline, tally, out, report, log: options.log };
+  const loop = runLoop(libc, world);
+  const stop = async () => {
+    await loop.stop();
+    observer.finish();
+    report();
+    await out.close();
+    fanotify.close();
+    await hasher.close();
+    bpf.close();
+  };
+  let stopping: Promise<void> | undefined;
+  const close = () => {
+    stopping ??= stop();
+    return stopping;
+  };
+  return { hooks: 'tracepoint', marks, done: Promise.race([loop.done, failure.promise]), close };
+}
+
+type World = {
+  readonly bpf: BpfObject;
+  readonly fanotify: Fanotify;
+  readonly clock: Clock;
+  readonly observer: Observer;
+  readonly pipeline: DigestPipeline;
+  readonly tally: Tally;
+  readonly out: EventsOut;
+  readonly report: () => void;
+  readonly log: Log;
+};
+
+function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promise<void>; stop: () => Promise<void> } {
+  const wakeup = openWakeup(libc);
+  const bell = Number(libc.eventfd(0, 0));
+  const mountInfo = openSync('/proc/self/mountinfo', 'r');
+  wakeup.watch(world.bpf.ringFd, EPOLLIN);
+  wakeup.watch(world.fanotify.fd, EPOLLIN);
+  wakeup.watch(bell, EPOLLIN);
+  // proc_pid_mountinfo(5): a change of the mounts shows as POLLPRI.
+  wakeup.watch(mountInfo, EPOLLPRI);
+  let stopped = false;
+  const sweeper = setInterval(() => world.observer.sweep(world.clock.nowNs()), SWEEP_MS);
+  const reporter = setInterval(world.report, REPORT_MS);
+  const run = async () => {
+    while (!stopped) {
+      const ready = await wakeup.wait(IDLE_WAIT_MS);
+      if (ready.includes(mountInfo)) markMounts(world.fanotify, world.log);
+      const room = turn(world);
+      // Out of descriptors: what is queued stays in the kernel until some are hashed and closed.
+      if (room === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    turn(world);
+    clearInterval(sweeper);
+    clearInterval(reporter);
+    closeSync(mountInfo);
+    closeSync(bell);
+    wakeup.close();
+  };
+  const done = run();
+  const stop = () => {
+    stopped = true;
+    libc.write(bell, new BigUint64Array([1n]), 8);
+    return done;
+  };
+  return { done, stop };
+}
+
+const decodeExec = ringDecoder(exec);
+const decodeExit = ringDecoder(exit);
+
+/**
+ * One round: the ring first, then fanotify. A file is handed over before its exec is announced, so every exec read
+ * here finds its descriptor among those read after it. Returns how many more descriptors may be held.
+ */
+function turn({ bpf, fanotify, clock, observer, pipeline, tally }: World): number {
+  const offset = clock.bootOffsetNs();
+  const execs: Row<'exec'>[] = [];
+  const exits: Row<'exit'>[] = [];
+  bpf.ring.drain((record) => {
+    const head = readRecordHead(record);
+    const row = head?.type === exec.id ? decodeExec(record) : head?.type === exit.id ? decodeExit(record) : undefined;
+    if (head === undefined || row === undefined) {
+      tally.undecodable += 1n;
+      return;
+    }
+    Object.assign(row, { ts: head.bootNs + offset, cpu: head.cpu, cpu_seq: head.seq });
+    if (head.type === exec.id) execs.push(row as Row<'exec'>);
+    else exits.push(row as Row<'exit'>);
+  }, RING_BATCH);
+  const room = MAX_HELD - pipeline.held();
+  const opened = fanotify.read(room);
+  tally.delivered += BigInt(opened.files.length);
+  tally.overflows += BigInt(opened.overflows);
+  tally.unopened += BigInt(opened.failed);
+  for (const { fd, pid } of opened.files) {
+    const sighted = pipeline.offer(fd, pid);
+    if (sighted !== undefined) observer.onOpened(sighted);
+  }
+  const nowNs = clock.nowNs();
+  for (const row of execs) observer.onExec(row, nowNs);
+  for (const row of exits) observer.onExit(row);
+  return MAX_HELD - pipeline.held();
+}
+
+/** Linux 6.5 lets a mark on the real filesystem see executions through an overlay; marking both doubles them. */
+function marksSeeThroughOverlay(): boolean {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  return major > 6 || (major === 6 && minor >= 5);
+}
+
+function markMounts(fanotify: Fanotify, log: Log): number {
+  const mounts = mountsToMark(parseMountInfo(readFileSync('/proc/self/mountinfo', 'latin1')), !marksSeeThroughOverlay());
+  const marked = mounts.filter(({ mountPoint, type }) => {
+    const done = fanotify.mark(mountPoint);
+    if (!done) log.warn({ mountPoint, type }, 'no fanotify mark: programs run from here are hashed only while they run');
+    return done;
+  });
+  return marked.length;
+}
+
+/** Processes that were there before. Arguments come from /proc: whoever is gone by then leaves them empty. */
+function takeSnapshot(bpf: BpfObject, clock: Clock, observer: Observer): void {
+  const offset = clock.bootOffsetNs();
+  for (const record of bpf.snapshot()) {
+    const row = decodeExec(record);
+    const head = readRecordHead(record);
+    if (row === undefined || head === undefined) continue;
+    row.ts = head.bootNs + offset;
+    row.argv = readArguments(row.pid);
+    row.argc = row.argv === '' ? 0 : row.argv.split('\0').length - 1;
+    observer.onExec(row, clock.nowNs());
+  }
+}
+
+function readArguments(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').slice(0, 8_191);
+  } catch {
+    return '';
+  }
+}
+
+/** The same process image, its file, and nobody allowed to write to it. */
+function stillRuns(bpf: BpfObject, row: Row<'exec'>): boolean {
+  return bpf.snapshot(row.pid).some((record) => {
+    const now = decodeExec(record);
+    return (
+      now !== undefined &&
+      now.start_ns === row.start_ns &&
+      now.self_exec_id === row.self_exec_id &&
+      inodeKey(now) === inodeKey(row) &&
+      now.writecount < 0
+    );
+  });
+}
+
+function createStreams(): (stream: number) => bigint {
+  const next: bigint[] = [];
+  return (stream) => {
+    const seq = next[stream] ?? 0n;
+    next[stream] = seq + 1n;
+    return seq;
+  };
+}
+
+const MAX_PLACES = 4_096;
+
+function createPlacer(userName: UserNames): (cgroupPath: string) => { workload: string; containerId: string } {
+  const places = createLru<ReturnType<typeof workloadOf>>(MAX_PLACES);
+  return (cgroupPath) => {
+    const found = places.get(cgroupPath) ?? workloadOf(cgroupPath, userName);
+    places.set(cgroupPath, found);
+    return found;
+  };
+}
+
+/** Redaction works on words; on the wire they are joined by NUL bytes. */
+function redactJoined(redact: Redact, argv: string): { argv: string; redacted: boolean } {
+  const ended = argv.endsWith('\0');
+  const words = (ended ? argv.slice(0, -1) : argv).split('\0');
+  const result = redact(words);
+  return { argv: argv === '' ? '' : result.argv.join('\0') + (ended ? '\0' : ''), redacted: result.redacted };
+}

@@ -1,0 +1,83 @@
+/** What a reading of a file proves about an exec: pure, so that every rule can be tried on its own. */
+import type { DigestReason, DigestSource, DigestStrength } from '@bintrail/schemas/digest-words.ts';
+import { flagBit } from '@bintrail/schemas/flags.ts';
+import { type FileState, identityKey, sameContentFields } from './file-identity.ts';
+
+/** Bytes of a file between two looks at its inode. Digests are latin1 byte strings, `md5` lower-case hex. */
+export type Reading = {
+  readonly source: DigestSource;
+  readonly before: FileState;
+  /** Missing when the descriptor was not read to its end. */
+  readonly after: FileState | undefined;
+  readonly startedNs: bigint;
+  readonly sha256: string;
+  readonly md5: string | undefined;
+  /** Why there is no digest; '' with one. */
+  readonly failure: DigestReason | '';
+};
+
+/** A digest with how sure we are, or the reason there is none. */
+export type Evidence = {
+  readonly sha256: string;
+  readonly digest_source: DigestSource | '';
+  readonly digest_strength: DigestStrength | '';
+  readonly digest_reason: DigestReason | '';
+};
+
+export function noDigest(reason: DigestReason): Evidence {
+  return { sha256: '', digest_source: '', digest_strength: '', digest_reason: reason };
+}
+
+const FINE_CTIME = flagBit('fine_ctime');
+
+/**
+ * True when any change after `atNs` is sure to give the file another ctime: its last change is at least two ticks old
+ * (the tick under way may have begun late), or the next one gets a multigrain timestamp.
+ */
+export function isSettled(file: FileState, atNs: bigint, tickNs: bigint): boolean {
+  return (file.flags & FINE_CTIME) !== 0 || atNs >= file.ctime_ns + 2n * tickNs;
+}
+
+/** True when a reading may answer for later execs of the same identity, by itself. */
+export function isCacheable(reading: Reading, tickNs: bigint): boolean {
+  const { before, after } = reading;
+  return (
+    reading.failure === '' &&
+    after !== undefined &&
+    identityKey(before) === identityKey(after) &&
+    before.writecount <= 0 &&
+    after.writecount <= 0 &&
+    isSettled(before, reading.startedNs, tickNs) &&
+    !isAnonymousDevice(before)
+  );
+}
+
+/**
+ * Device numbers of anonymous (major 0) and loop (major 7) devices are reused at once; without a generation nothing
+ * else tells one such filesystem's inode from the next one's.
+ */
+function isAnonymousDevice(file: FileState): boolean {
+  const major = file.dev >>> 20;
+  return (major === 0 || major === 7) && file.generation === 0;
+}
+
+export type Executed = { readonly file: FileState; readonly tsNs: bigint };
+
+/**
+ * The evidence a reading gives for one exec. `stillRuns` is asked last and at most once: whether this very program
+ * image still ran the file after the reading, which kept everyone from writing to it since the exec.
+ */
+export function evidenceFrom(exec: Executed, reading: Reading, tickNs: bigint, stillRuns: () => boolean): Evidence {
+  const { before, after } = reading;
+  if (reading.failure !== '') return noDigest(reading.failure);
+  if (after === undefined || !sameContentFields(before, after)) return noDigest('changed');
+  if (!sameContentFields(exec.file, before)) return noDigest('changed');
+  const digest = { sha256: reading.sha256, digest_source: reading.source, digest_reason: '' as const };
+  if (Math.max(exec.file.writecount, before.writecount, after.writecount) > 0) {
+    return { ...digest, digest_strength: 'writable' };
+  }
+  const unchanged = identityKey(exec.file) === identityKey(before) && identityKey(before) === identityKey(after);
+  if (unchanged && isSettled(exec.file, exec.tsNs, tickNs)) return { ...digest, digest_strength: 'exact' };
+  if (stillRuns()) return { ...digest, digest_strength: 'alive' };
+  return { ...digest, digest_strength: unchanged ? 'racy' : 'metadata' };
+}

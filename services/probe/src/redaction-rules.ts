@@ -1,0 +1,286 @@
+/**
+ * What counts as a secret in a command line, as data. `redact.ts` applies it; its test runs every example here.
+ * Adding a rule is adding an object: no engine change unless it needs a new kind.
+ */
+
+/** Names of flags, environment variables, JSON keys, headers and query parameters. */
+export type NameRule = {
+  readonly kind: 'name';
+  readonly name: string;
+  /** A name counts when it ends in one of these, whatever stands before (`dbpassword`). Lower case, words joined by `-`. */
+  readonly endings: readonly string[];
+  /** The same, but as whole words only (`db-pass`, not `bypass`). */
+  readonly words: readonly string[];
+  /** Only there does the name mean a secret; everywhere when absent. */
+  readonly where?: 'header' | 'query';
+} & Examples;
+
+/** A flag that carries a secret only with these programs. */
+export type OptionRule = {
+  readonly kind: 'option';
+  readonly name: string;
+  readonly programs: readonly string[];
+  /** `-p`, `--user`, or a bare word such as `password`. */
+  readonly flags: readonly string[];
+  /** Secret in the same word, in the next one, or either. */
+  readonly form: 'same' | 'next' | 'either';
+  /** The secret begins after the first of these; a value without one holds none, unless `bareIsSecret`. */
+  readonly after?: string;
+  readonly bareIsSecret?: boolean;
+  /** One-letter flags that may stand before it in the same word (`-su`). */
+  readonly cluster?: string;
+  /** Its first word that is no option is another program, whose options are its own. */
+  readonly runsAnother?: boolean;
+  /** Only once this word was seen (`docker login`). */
+  readonly verb?: string;
+} & Examples;
+
+/** Secrets that give themselves away. */
+export type PatternRule = {
+  readonly kind: 'pattern';
+  readonly name: string;
+  /** A cheap test that succeeds wherever the pattern can, whatever the case: most arguments fail all of them. */
+  readonly hint: RegExp;
+  /** Group 1 stays before the mask, group 2 after it. Must be linear and global. */
+  readonly pattern: RegExp;
+} & Examples;
+
+/** `scheme://user:secret@host`. */
+export type UrlRule = { readonly kind: 'url'; readonly name: string } & Examples;
+
+export type Examples = {
+  /** argv with `{s}` in each place of a secret: comes out with the mask there and nothing else changed. */
+  readonly secrets: readonly (readonly string[])[];
+  /** argv that must come out as it went in. */
+  readonly harmless: readonly (readonly string[])[];
+};
+
+export type Rule = NameRule | OptionRule | PatternRule | UrlRule;
+
+export const MASK = '[redacted]';
+
+/** First words that make a name a switch or a number (`--no-password`, `--max-token`). */
+const SWITCH_NAME = /^(?:no|without|skip|disable|enable|show|hide|allow|require|ask|prompt|max|min|num|print)-/;
+
+/** Names that end as a secret's and are none: the shell's folders, places in a list, a model's special tokens. */
+const NO_SECRET_NAMES =
+  /^(?:old)?pwd$|(?:^|-)(?:next|page|starting|continuation|pad|eos|bos|unk|mask)-token$|(?:^|-)(?:single|multi|two|one|first|second|by)-pass$/;
+
+/** Values that are none: empty, a switch, or a reference to a secret that lies elsewhere (docker build --secret). */
+export const NO_SECRET = /^(?:true|false|null|none|(?:id|source|src)=[\w.-]{1,64}(?:,[\w=,./~-]{0,256})?)?$/i;
+
+/** In shell text: a variable or a command's output, not the secret itself. */
+export const SHELL_REFERENCE = /^(?:\$[({]|`|\$[A-Z_][A-Z0-9_]*$)/;
+
+export const NAME_RULES: readonly NameRule[] = [
+  {
+    kind: 'name',
+    name: 'passwords',
+    endings: ['password', 'passwd', 'passphrase', 'passcode', 'passwort'],
+    words: [
+      'pass',
+      'pwd',
+      'pw',
+      'psk',
+      'storepass',
+      'keypass',
+      'dbpass',
+      'userpass',
+      'rootpass',
+      'adminpass',
+      'otp',
+      'requirepass',
+      'masterauth',
+    ],
+    secrets: [
+      ['tool', '--password', '{s}'],
+      ['tool', '--password={s}', '--verbose'],
+      ['tool', '-password', '{s}'],
+      ['tool', '--DB_PASSWORD={s}'],
+      ['tool', '--dbPassword', '{s}', 'x'],
+      ['env', 'PGPASSWORD={s}', 'psql', '-h', 'db'],
+      ['docker', 'run', '-e', 'MYSQL_ROOT_PASSWORD={s}', 'mysql'],
+      ['docker', 'run', '-eDB_PASS={s}', 'x'],
+      ['java', '-Djavax.net.ssl.keyStorePassword={s}', '-jar', 'a.jar'],
+      ['keytool', '-storepass', '{s}', '-list'],
+      ['helm', 'install', '--set', 'image.tag=1,auth.password={s}'],
+      ['kubectl', 'create', 'secret', 'generic', 'x', '--from-literal=password={s}'],
+      ['sh', '-c', 'export DB_PASSWORD={s}; exec app --db-passwd {s} --port 1'],
+      ['sh', '-c', 'MYSQL_PWD="{s}" mysqldump -h db'],
+      ['su', '-', 'x', '-c', 'app --passphrase="{s}" run'],
+      ['ssh', 'h', `sh -c "app --password '{s}' -v"`],
+      ['sqlcmd', '-C', 'Server=db;User Id=sa;Password={s};Encrypt=no'],
+      ['psql', 'host=db user=x password={s} sslmode=require'],
+      ['mount', '-o', 'username=x,password={s},uid=0', '//h/s'],
+      ['curl', '-d', '{"user":"x","password":"{s}","n":1}', 'http://h/'],
+      ['curl', '-d', '{ "user": "x", "Password" : "{s}" }'],
+      ['sh', '-c', 'curl -d "{\\"password\\":\\"{s}\\"}" http://h/'],
+      ['run', '["app","--password","{s}","-v"]'],
+      ['curl', '-d', '{"passwords":{"password":"{s}"},"password":[{s}]}'],
+      ['echo', 'password: {s}'],
+      ['tool', '-password:{s}'],
+    ],
+    harmless: [
+      ['tool', '--password-file', '/x'],
+      ['tool', '--no-password', 'x'],
+      ['tool', '--password-stdin'],
+      ['tool', '--password', '--verbose', 'x'],
+      ['ls', 'password.txt'],
+      ['grep', '-r', 'password', '/etc'],
+      ['passwd', 'root'],
+      ['make', 'PASSWORD_LENGTH=12'],
+      ['env', 'PWD=/home/x', 'OLDPWD=/', 'sh'],
+      ['tool', '--bypass', 'x', '--compass=1'],
+      ['sh', '-c', 'app --password "$DB_PASSWORD" --token $(cat /run/t)'],
+      ['sh', '-c', 'export PASSWORD=$(pass show x)', 'PASSWORD'],
+    ],
+  },
+  {
+    kind: 'name',
+    name: 'tokens',
+    endings: ['token', 'jwt'],
+    words: ['oauth2-bearer', 'rediscli-auth', 'neo4j-auth', 'basic-auth', 'http-auth', 'proxy-auth'],
+    secrets: [
+      ['tool', '--token', '{s}'],
+      ['tool', '--github_token={s}'],
+      ['tool', '--accessToken', '{s}'],
+      ['env', 'FOO_TOKEN={s}', 'cmd'],
+      ['npm', 'config', 'set', '//registry.npmjs.org/:_authToken={s}'],
+      ['curl', 'https://h/x?page=2&access_token={s}&z=1'],
+      ['curl', '--oauth2-bearer', '{s}', 'https://h/'],
+      ['curl', '-H', 'Private-Token: {s}', 'https://h/'],
+      ['sh', '-c', 'curl -H "X-Auth-Token: {s}" https://h/ && echo done'],
+    ],
+    harmless: [
+      ['git', 'commit', '-m', 'token'],
+      ['train', '--tokenizer', 'bert'],
+      ['train', '--max-tokens', '100', '--max-token=5'],
+      ['tool', '--token-file', '/x', '--token-url=https://h/t'],
+      ['docker', 'pull', 'acme/token:latest'],
+      ['scp', 'host-token:/a', 'b'],
+      ['env', 'TOKENIZERS_PARALLELISM=false', 'x'],
+      ['curl', 'https://h/x?page=2&tokenized=1'],
+      ['kubectl', 'get', 'secret', 'db-token'],
+    ],
+  },
+  {
+    kind: 'name',
+    name: 'keys and secrets',
+    endings: ['secret', 'apikey', 'accesskey', 'secretkey', 'authkey', 'accountkey', 'privatekey'],
+    words: [
+      ...[
+        'api-key',
+        'access-key',
+        'secret-key',
+        'auth-key',
+        'account-key',
+        'shared-key',
+        'encryption-key',
+        'master-key',
+      ],
+      ...['signing-key', 'storage-key', 'session-key', 'license-key', 'secret-key-base', 'sas', 'api-secret'],
+    ],
+    secrets: [
+      ['tool', '--secret', '{s}', '--api-key={s}'],
+      ['tool', '--access-key', '{s}', '--SECRET_KEY', '{s}'],
+      ['tool', '--apiKey={s}'],
+      ['env', 'AWS_SECRET_ACCESS_KEY={s}', 'aws', 's3', 'ls'],
+      ['env', 'SECRET_KEY_BASE={s}', 'rails', 's'],
+      ['az', 'x', 'DefaultEndpointsProtocol=https;AccountName=a;AccountKey={s};EndpointSuffix=x'],
+      ['curl', '-H', 'X-Api-Key: {s}', 'https://h/'],
+      ['http', 'GET', 'https://h/', 'X-API-Key:{s}'],
+      ['curl', 'https://h/?apikey={s}'],
+      ['sh', '-c', "printf '%s' client_secret={s} > f"],
+    ],
+    harmless: [
+      ['docker', 'build', '--secret', 'id=npm,src=/root/.npmrc', '.'],
+      ['docker', 'run', '-v', '/run/secret:/run/secret', 'x'],
+      ['tool', '--key', 'file.pem', '--secret-name', 'db'],
+      ['cat', '/run/secrets/db'],
+      ['env', 'AWS_ACCESS_KEY_ID_FILE=/x', 'x'],
+    ],
+  },
+  {
+    kind: 'name',
+    name: 'headers',
+    endings: ['authorization'],
+    words: ['cookie'],
+    where: 'header',
+    secrets: [
+      ['curl', '-H', 'Authorization: Bearer {s}', 'https://h/'],
+      ['curl', '-H', 'authorization: Basic {s}'],
+      ['curl', '--header=Cookie: {s}'],
+      ['git', '-c', 'http.extraheader=AUTHORIZATION: basic {s}', 'fetch'],
+      ['bash', '-lc', "wget --header='Proxy-Authorization: {s}' https://h/"],
+    ],
+    harmless: [
+      ['curl', '-H', 'Accept: application/json'],
+      ['tool', '--authorization-mode=RBAC'],
+    ],
+  },
+  {
+    kind: 'name',
+    name: 'query parameters',
+    endings: [],
+    words: ['sig', 'signature', 'key', 'auth', 'hmac'],
+    where: 'query',
+    secrets: [
+      ['azcopy', 'https://h/c?sv=2020&token={s}&sig={s}'],
+      ['curl', 'https://h/o?X-Amz-Date=1&X-Amz-Signature={s}#frag'],
+    ],
+    harmless: [
+      ['gpg', '--key=0xABCD', '--signature=x'],
+      ['curl', 'https://h/?monkey=1'],
+    ],
+  },
+];
+
+/** Camel case, `_`, `.` and `:` all join words as `-` does; a leading joint is none. */
+function normalise(name: string): string {
+  const parted = name.replace(/([a-z0-9])(?=[A-Z])/g, '$1-').toLowerCase();
+  return parted.replace(/[_.:-]+/g, '-').replace(/^-/, '');
+}
+
+/** Verdicts by name, because the same few flags come with every exec. Emptied when full, so no flood of names grows it. */
+const verdicts = new Map<string, boolean>();
+const MAX_VERDICTS = 4096;
+
+/** Whether a value under this name is a secret: everywhere, or in the place named. */
+export function isSecretName(name: string, where?: 'header' | 'query'): boolean {
+  const key = where === undefined ? name : `${where} ${name}`;
+  const known = verdicts.get(key);
+  if (known !== undefined) return known;
+  if (verdicts.size >= MAX_VERDICTS) verdicts.clear();
+  const verdict = judgeName(normalise(name), where);
+  // A copy: a slice would keep the whole argument alive.
+  verdicts.set(Buffer.from(key, 'latin1').toString('latin1'), verdict);
+  return verdict;
+}
+
+function judgeName(words: string, where?: 'header' | 'query'): boolean {
+  if (SWITCH_NAME.test(words) || NO_SECRET_NAMES.test(words)) return false;
+  return NAME_RULES.some(
+    (rule) =>
+      (rule.where === undefined || rule.where === where) &&
+      (rule.endings.some((ending) => words.endsWith(ending)) ||
+        rule.words.some((word) => words === word || words.endsWith(`-${word}`))),
+  );
+}
+
+export const URL_RULE: UrlRule = {
+  kind: 'url',
+  name: 'user information in addresses',
+  secrets: [
+    ['git', 'clone', 'https://user:{s}@host/x.git'],
+    ['psql', 'postgres://app:{s}@db:5432/x?sslmode=require'],
+    ['redis-cli', '-u', 'redis://:{s}@h:6379/0'],
+    ['sh', '-c', 'DATABASE_URL=mysql2://u:{s}@h/x rake db:migrate'],
+    ['tool', '--dsn=https://{s}@o1.ingest.sentry.io/2'],
+    ['curl', '-x', 'http://u:{s}@proxy:3128', 'https://h/'],
+  ],
+  harmless: [
+    ['ssh', 'ssh://git@host:22/x'],
+    ['npm', 'i', '--registry=https://h:8080/@scope/pkg'],
+    ['curl', 'https://h:8443/a@b:c'],
+  ],
+};

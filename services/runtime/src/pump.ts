@@ -1,0 +1,119 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Bus, Plan, SubscribeOptions } from './bus.ts';
+import { type Dead, deadMessage } from './dead.ts';
+import { Transient } from './errors.ts';
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+
+/** What a stage made of one plan: records it took in, things it put out, and the records it could not use. */
+export type Processed = { readonly in: number; readonly out: number; readonly dead: readonly Dead[] };
+
+export type PumpOptions = SubscribeOptions & {
+  readonly bus: Bus;
+  /** Names the stage in metrics, logs and dead letters. */
+  readonly stage: string;
+  readonly deadTopic: string;
+  /**
+   * Must do the same again when it is called again with the same plan. May watch `signal` and reject with its reason
+   * to give up early when the pump is stopped.
+   */
+  readonly process: (plan: Plan, signal: AbortSignal) => Promise<Processed>;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** Stops the pump as `close` does. */
+  readonly signal?: AbortSignal;
+  /** First and longest wait between tries; defaults 100 ms and 30 s. */
+  readonly backoff?: Backoff;
+};
+
+export type Backoff = { readonly baseMs: number; readonly capMs: number };
+
+export type Pump = {
+  /** Resolves when stopped; rejects with what `process` threw, unless that was Transient. */
+  readonly done: Promise<void>;
+  /** Hands out no further plan and waits for the running one; one that only waits for its next try is left undone. */
+  close(): Promise<void>;
+};
+
+/** 30 s: a dependency that is back is used soon, one that is down for a day costs a few log lines a minute. */
+const DEFAULT_BACKOFF: Backoff = { baseMs: 100, capMs: 30_000 };
+
+/** Thrown inside the handler to leave a plan unacknowledged when the pump is stopped. */
+const STOPPED = new Error('the pump was stopped');
+
+/** The one loop of a stage: take a plan, process it, put dead records aside, acknowledge; wait and repeat on Transient. */
+export function pump(options: PumpOptions): Pump {
+  const { bus, stage, topic, group, deadTopic } = options;
+  const stopping = new AbortController();
+  const meter = options.metrics.stage(stage, topic);
+  const forgetLag = meter.watchLag(() => bus.lag(topic, group));
+  const retrying = <T>(what: string, work: () => Promise<T>): Promise<T> =>
+    retry(work, options.backoff ?? DEFAULT_BACKOFF, stopping.signal, (error, waitMs) => {
+      meter.retried();
+      options.log.warn({ stage, topic, what, waitMs: Math.round(waitMs), err: error }, 'trying again');
+    });
+
+  const subscription = bus.subscribe(options, async (plan) => {
+    const startedMs = performance.now();
+    const result = await retrying('process', () => options.process(plan, stopping.signal));
+    if (result.dead.length > 0)
+      await retrying('dead letters', () => bus.publish(deadTopic, result.dead.map(deadMessage)));
+    meter.processed({
+      in: result.in,
+      out: result.out,
+      dead: result.dead.length,
+      batch: plan.records.length,
+      seconds: (performance.now() - startedMs) / 1000,
+    });
+  });
+  const ended = subscription.done.catch((error: unknown) => {
+    if (error !== STOPPED) throw error;
+  });
+  const close = async (): Promise<void> => {
+    stopping.abort(STOPPED);
+    await subscription.close();
+  };
+  const stop = (): void => void close();
+  options.signal?.addEventListener('abort', stop, { once: true });
+  if (options.signal?.aborted) stop();
+  const done = ended.finally(() => {
+    forgetLag();
+    options.signal?.removeEventListener('abort', stop);
+  });
+  return { done, close };
+}
+
+/** Repeats `work` while it throws Transient; throws STOPPED instead of waiting once `signal` has aborted. */
+async function retry<T>(
+  work: () => Promise<T>,
+  backoff: Backoff,
+  signal: AbortSignal,
+  onWait: (error: Transient, waitMs: number) => void,
+): Promise<T> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof Transient)) throw error;
+      const waitMs = backoffMs(attempt, error.retryAfterMs, backoff, Math.random());
+      onWait(error, waitMs);
+      await wait(waitMs, signal);
+    }
+  }
+}
+
+/**
+ * How long to wait before try `attempt + 2`: doubling from `baseMs` to `capMs`, of which `random` (0 to 1) takes away
+ * up to half so that many do not return at once, and never less than the dependency asked for.
+ */
+export function backoffMs(attempt: number, retryAfterMs: number, { baseMs, capMs }: Backoff, random: number): number {
+  return Math.max(retryAfterMs, Math.min(capMs, baseMs * 2 ** attempt) * (1 - random / 2));
+}
+
+async function wait(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await delay(ms, undefined, { signal });
+  } catch {
+    throw STOPPED;
+  }
+}

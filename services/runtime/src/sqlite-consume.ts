@@ -1,0 +1,153 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
+import type { BusRecord, Plan, SubscribeOptions, Subscription } from './bus.ts';
+import { Transient } from './errors.ts';
+import { busError } from './sqlite-file.ts';
+import type { Bounds, Groups, Membership } from './sqlite-groups.ts';
+import type { Log, TopicLog } from './sqlite-log.ts';
+import type { Wake } from './sqlite-wake.ts';
+
+/** What the readers of one open bus share. */
+export type Source = {
+  readonly busId: string;
+  readonly log: Log;
+  readonly groups: Groups;
+  readonly wake: Wake;
+  readonly durable: () => Promise<void>;
+  /** Called after every acknowledgement. */
+  readonly acknowledged: () => void;
+};
+
+/** Values are read and unpacked this many bytes at a time, so that a large plan does not hold up the event loop. */
+const SLICE_BYTES = 1024 * 1024;
+const LOCKED_RETRY_MS = 100;
+
+/** The one partition every topic of this adapter has. */
+const PARTITION = 0;
+
+/** A running reader; `settled` resolves when it has ended, for whatever reason. */
+export type Reading = Subscription & { readonly settled: Promise<void> };
+
+/** Joins the group at once and hands out plans until closed. */
+export function subscribe(source: Source, options: SubscribeOptions, handler: (plan: Plan) => Promise<void>): Reading {
+  const { log, groups } = source;
+  if (options.maxRecords < 1) throw new RangeError('maxRecords must be at least 1');
+  const topic = log.topic(options.topic);
+  const member = log.transaction(() => groups.join(topic, options.group, randomUUID()));
+  return keepReading(source.wake, async (open) => {
+    const bounds = await whileLocked(open, () => nextBounds(source, topic, member, options));
+    if (bounds === undefined) return false;
+    const [records] = await Promise.all([readAll(topic, bounds), source.durable()]);
+    if (!open()) return false;
+    await handler({
+      busId: source.busId,
+      topic: options.topic,
+      group: options.group,
+      partition: PARTITION,
+      ...bounds,
+      records,
+    });
+    await whileLocked(alwaysOpen, () => log.transaction(() => member.acknowledge(bounds)));
+    source.acknowledged();
+    return true;
+  });
+}
+
+/** The batch in hand, or a new one, or undefined when the group has read everything. */
+function nextBounds(
+  source: Source,
+  topic: TopicLog,
+  member: Membership,
+  options: SubscribeOptions,
+): Bounds | undefined {
+  const { acked, plan } = member.state();
+  if (plan !== undefined) return plan;
+  const to = topic.batchEnd(acked, options);
+  if (to === undefined) return undefined;
+  const bounds = { from: acked, to, atMs: Date.now() };
+  source.log.transaction(() => member.plan(bounds));
+  return bounds;
+}
+
+async function readAll(topic: TopicLog, { from, to }: { from: number; to: number }): Promise<BusRecord[]> {
+  const records: BusRecord[] = [];
+  for (let next = from; ; ) {
+    const slice = topic.read(next, to, SLICE_BYTES);
+    for (const record of slice) records.push(record);
+    const last = slice.at(-1);
+    if (last === undefined || last.offset + 1 >= to) return records;
+    next = last.offset + 1;
+    await turn();
+  }
+}
+
+/** Reads a topic from its beginning; `caughtUp` resolves once its end as of the call was handed over. */
+export function follow(
+  source: Source,
+  name: string,
+  handler: (records: readonly BusRecord[]) => void,
+): Reading & { readonly caughtUp: Promise<void> } {
+  const topic = source.log.topic(name);
+  const end = topic.end();
+  const { promise: caughtUp, resolve } = Promise.withResolvers<void>();
+  let next = 0;
+  if (end === 0) resolve();
+  const reading = keepReading(source.wake, async (open) => {
+    const records = await whileLocked(open, () => topic.read(next, Number.MAX_SAFE_INTEGER, SLICE_BYTES));
+    const last = records?.at(-1);
+    if (records !== undefined && last !== undefined) {
+      handler(records);
+      next = last.offset + 1;
+    }
+    if (next >= end || last === undefined) resolve();
+    await turn();
+    return last !== undefined;
+  });
+  reading.settled.then(resolve);
+  return { ...reading, caughtUp };
+}
+
+/** Calls `step` for as long as it finds work, waits for a wake-up when it does not, and stops when closed. */
+function keepReading(wake: Wake, step: (open: () => boolean) => Promise<boolean>): Reading {
+  let closed = false;
+  const open = () => !closed;
+  const release = wake.hold();
+  const run = async (): Promise<void> => {
+    try {
+      while (open()) {
+        const seen = wake.version();
+        if (!(await step(open)) && open()) await wake.changed(seen);
+      }
+    } finally {
+      release();
+    }
+  };
+  const running = run();
+  const settled = running.catch(() => {});
+  return {
+    settled,
+    // Derived, and with no listener of ours: when nobody awaits it, a failure ends the process.
+    done: running.then(() => {}),
+    async close() {
+      closed = true;
+      wake.nudge();
+      await settled;
+    },
+  };
+}
+
+const alwaysOpen = (): boolean => true;
+
+/** Tries again while another process holds the file; undefined when closed meanwhile. */
+async function whileLocked<T>(open: () => boolean, work: () => T): Promise<T | undefined> {
+  while (open()) {
+    try {
+      return work();
+    } catch (error) {
+      const fault = busError(error);
+      if (!(fault instanceof Transient)) throw fault;
+      await delay(LOCKED_RETRY_MS);
+    }
+  }
+  return undefined;
+}
