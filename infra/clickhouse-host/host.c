@@ -212,7 +212,7 @@ int main(int argc, char **argv)
 		die("cannot load the engine", dlerror());
 
 	drop_privileges(uid, gid);
-
+	die_with_parent(parent);
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* a core file would hold rows and passwords */
 	if (chdir(work_dir))
 		die(work_dir, strerror(errno));

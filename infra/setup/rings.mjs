@@ -10,10 +10,14 @@ const TASKS_AT_A_TIME = 2;
 /** Names turbo itself among the tasks it runs. */
 const TURBO = 'turbo';
 
+/** What `node --test` prints after its counts. */
+const END_OF_TESTS = /^ℹ duration_ms /;
+
 const RINGS = [
+  { title: 'types and lint', args: ['typecheck', 'lint'], tasksAtATime: TASKS_AT_A_TIME },
   {
-    title: 'types, lint, unit tests',
-    args: ['typecheck', 'lint', 'test:setup', 'test', '--filter=*', '--filter=!@bintrail/test'],
+    title: 'unit tests',
+    args: ['test:setup', 'test', '--filter=*', '--filter=!@bintrail/test'],
     tasksAtATime: TASKS_AT_A_TIME,
   },
   // Alone: these load probes into this machine's kernel and measure what it does.
@@ -68,7 +72,7 @@ async function runRing({ title, args, tasksAtATime }, root, env) {
     const { taskId, text } = parseLogLine(line);
     if (!logs.has(taskId)) logs.set(taskId, []);
     logs.get(taskId).push(text);
-    if (taskId !== TURBO) progress.note(`${taskName(taskId)}  ${text}`);
+    progress.note(runningTasks(logs));
   };
   const ended = await launch(path.join(root, 'node_modules/.bin/turbo'), [...turboArgs(tasksAtATime), ...args], {
     cwd: root,
@@ -87,6 +91,14 @@ async function runRing({ title, args, tasksAtATime }, root, env) {
   const unexplained = ended.code !== 0 && outcomes.every((outcome) => outcome.failed === 0);
   if (tasks === undefined || unexplained) outcomes.push(judgeTask({ taskId: TURBO }, logs.get(TURBO)));
   return { outcomes };
+}
+
+/** The tasks that have begun and not printed their closing counts, each with its last line: what a hang hangs in. */
+function runningTasks(logs) {
+  const running = [...logs].filter(([taskId, log]) => taskId !== TURBO && !log.some((line) => END_OF_TESTS.test(line)));
+  return running
+    .map(([taskId, log]) => `${taskName(taskId)}: ${log.findLast((line) => line.trim() !== '') ?? ''}`)
+    .join('; ');
 }
 
 /** Not turbo's --json: it makes a line of every piece a program happens to write, and counts would fall apart. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { migrate } from '@bintrail/runtime/migrate.ts';
+import { migrate, readMigrations } from '@bintrail/runtime/migrate.ts';
 import { openStore, type Store } from '@bintrail/runtime/store.ts';
 import type { Approval } from '@bintrail/schemas/approval.ts';
 import { type Sighting, VERDICTS, type VerdictValue } from '@bintrail/schemas/sighting.ts';
@@ -30,7 +30,7 @@ let store: Store;
 before(async () => {
   engine = await startTestEngine();
   store = openStore(engine);
-  await migrate(store, MIGRATIONS);
+  await migrate(store, readMigrations(MIGRATIONS));
   await store.command(`CREATE TABLE staged (n Int64, workload String, image String, role String, sha256 String,
     path String, package String, package_version String, package_match String, upper_layer Bool,
     digest_strength String, digest_reason String) ENGINE = MergeTree ORDER BY n`);

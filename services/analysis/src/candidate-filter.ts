@@ -6,7 +6,7 @@
 import { STRONG } from '@bintrail/schemas/digest-words.ts';
 import type { VerdictValue } from '@bintrail/schemas/sighting.ts';
 import { type CompiledApprovals, type CompiledRule, isInForce, type RuleIndex } from './approvals.ts';
-import { CONTAINER_WORKLOADS } from './judge.ts';
+import { CONTAINER_WORKLOADS, WEAK_IN_TIMING } from './judge.ts';
 import type { Pattern } from './pattern.ts';
 import { all, any, bind, type Draft, FALSE, not, openDraft, type Params, TRUE } from './sql-condition.ts';
 
@@ -22,6 +22,8 @@ type Bound = 'over' | 'under';
 
 const HAS_DIGEST = "sha256 != toFixedString('', 32)";
 const IS_STRONG = `digest_strength IN (${STRONG.map((strength) => `'${strength}'`).join(', ')})`;
+// What is weak only in its timing may be corroborated by other sightings, which a condition on one cannot see.
+const MAY_COUNT = any([IS_STRONG, `digest_strength IN (${WEAK_IN_TIMING.map((strength) => `'${strength}'`).join(', ')})`]);
 const IN_CONTAINER = any(CONTAINER_WORKLOADS.map((prefix) => `startsWith(workload, '${prefix}')`));
 const IS_VERIFIED = all(["package_match = 'match'", not(all(['upper_layer != 0', IN_CONTAINER]))]);
 
@@ -36,8 +38,8 @@ export function candidateFilter(approvals: CompiledApprovals, wanted: VerdictVal
   const conditions: Record<VerdictValue, () => string> = {
     denied: () => denied('over'),
     unknown: () => all([not(HAS_DIGEST), not(denied('under'))]),
-    approved: () => all([HAS_DIGEST, IS_STRONG, allowed('over'), not(denied('under'))]),
-    explained: () => all([HAS_DIGEST, IS_STRONG, IS_VERIFIED, not(allowed('under')), not(denied('under'))]),
+    approved: () => all([HAS_DIGEST, MAY_COUNT, allowed('over'), not(denied('under'))]),
+    explained: () => all([HAS_DIGEST, MAY_COUNT, IS_VERIFIED, not(allowed('under')), not(denied('under'))]),
     unapproved: () =>
       all([HAS_DIGEST, not(denied('under')), not(all([IS_STRONG, any([IS_VERIFIED, allowed('under')])]))]),
   };
@@ -87,7 +89,7 @@ function digestConditions(draft: Draft, digests: readonly string[], bound: Bound
   const conditions: string[] = [];
   for (let from = 0; from < digests.length; from += DIGESTS_PER_PARAM) {
     const placeholder = bind(draft, 'Array(String)', digests.slice(from, from + DIGESTS_PER_PARAM));
-    if (placeholder === undefined) return conditions;
+    if (placeholder === undefined) return [...conditions, unbound(bound)];
     conditions.push(`sha256 IN (SELECT toFixedString(unhex(arrayJoin(${placeholder})), 32))`);
   }
   return conditions;

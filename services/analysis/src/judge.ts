@@ -13,22 +13,26 @@ const MAX_REASON_CHARS = 160;
  * 2. `unknown`: no digest. Nothing is approved without the bytes it was approved for, not even by path.
  * 3. `approved`: the allow rule with the narrowest scope. By package only where {@link isPackageVerified}.
  * 4. `explained`: {@link isPackageVerified}.
- * 5. `unapproved`. A weak digest always ends here: it may be found and denied, but never approves or explains.
+ * 5. `unapproved`. A weak digest by itself always ends here: it may be found and denied, but never approves or explains.
+ *
+ * `corroborated` says that the same content was seen in the same workload with strong evidence (corroboration.ts):
+ * then a digest that is weak only in its timing counts like that one.
  */
-export function judge(sighting: Sighting, approvals: CompiledApprovals, atMs: number): Verdict {
+export function judge(sighting: Sighting, approvals: CompiledApprovals, atMs: number, corroborated = false): Verdict {
   const deny = decidingRule(approvals.deny, sighting, atMs, true);
   if (deny !== undefined) return { value: 'denied', why: `Denied by ${ruleText(deny)}`, approval_id: deny.approval.id };
   if (sighting.sha256 === '') return { value: 'unknown', why: absenceText(sighting), approval_id: null };
   const verified = isPackageVerified(sighting);
   const allow = decidingRule(approvals.allow, sighting, atMs, verified);
-  if (!isStrong(sighting)) {
+  const borrowed = corroborated && isWeakInTiming(sighting);
+  if (!isStrong(sighting) && !borrowed) {
     return { value: 'unapproved', why: weaknessText(sighting, verified, allow), approval_id: null };
   }
   if (allow !== undefined) {
-    return { value: 'approved', why: `Approved by ${ruleText(allow)}`, approval_id: allow.approval.id };
+    return { value: 'approved', why: `Approved by ${ruleText(allow)}${borrowed ? BORROWED : ''}`, approval_id: allow.approval.id };
   }
   if (verified) {
-    return { value: 'explained', why: `Content matches ${packageRecord(sighting)}.`, approval_id: null };
+    return { value: 'explained', why: `Content matches ${packageRecord(sighting)}.${borrowed ? BORROWED : ''}`, approval_id: null };
   }
   return { value: 'unapproved', why: unapprovedText(sighting), approval_id: null };
 }
@@ -37,6 +41,15 @@ export function judge(sighting: Sighting, approvals: CompiledApprovals, atMs: nu
 export function isStrong(sighting: Sighting): boolean {
   return (STRONG as readonly string[]).includes(sighting.digest_strength);
 }
+
+/** Read from the right file, which may have been touched around its start; `writable` is worse than that. */
+export const WEAK_IN_TIMING: readonly Sighting['digest_strength'][] = ['racy', 'metadata'];
+
+function isWeakInTiming(sighting: Sighting): boolean {
+  return WEAK_IN_TIMING.includes(sighting.digest_strength);
+}
+
+const BORROWED = ' The evidence of this start is weak; the same content also ran in this workload with strong evidence.';
 
 /**
  * The content is what the package that owns this path recorded. In the upper layer of a container that proves nothing:
@@ -81,6 +94,7 @@ const ABSENCES: Partial<Record<Sighting['digest_reason'], string>> = {
   timeout: 'reading took longer than allowed',
   unmarked_fs: 'the kernel did not hand over files of this filesystem',
   overload: 'too many files waited to be read',
+  snapshot: 'it was started before the probe',
   pending: 'it is still being computed',
 };
 

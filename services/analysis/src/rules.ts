@@ -61,6 +61,7 @@ export const FINDING_RULES: readonly FindingRule[] = [
     fires: (sighting, verdict) => verdict.value === 'unknown' && sighting.digest_reason !== 'pending',
   },
   {
+    // Of every role: a script, a library and a loader are code as much as the program is.
     rule: 'unapproved-binary',
     version: 1,
     severity: 'medium',

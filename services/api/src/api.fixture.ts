@@ -7,6 +7,7 @@ import { createLog } from '@bintrail/runtime/log.ts';
 import { createMetrics } from '@bintrail/runtime/metrics.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import type { Status } from './deps.ts';
+import { documentedAnswers } from './documented.fixture.ts';
 import { type Api, type ApiOptions, openApi } from './open-api.ts';
 import { createSecret } from './secret.ts';
 import type { ApiRole } from './token-book.ts';
@@ -36,7 +37,10 @@ export async function startParts() {
 }
 
 export type TestApi = Api & {
-  /** Sends a request as a role; a `body` is sent as JSON, POST unless another method is named. */
+  /**
+   * Sends a request as a role; a `body` is sent as JSON, POST unless another method is named. Throws for an answer that
+   * is not documented.
+   */
   ask(path: string, options?: AskOptions): Promise<Answer>;
   /** A token of each role. */
   readonly secrets: Readonly<Record<ApiRole, string>>;
@@ -80,17 +84,19 @@ export async function openTestApi(parts: TestParts, options: Partial<ApiOptions>
     });
   }
   const secrets = { viewer: viewer.token, analyst: analyst.token, admin: admin.token };
-  return { ...api, secrets, ask: (path, asked = {}) => send(api, secrets, path, asked) };
+  const check = documentedAnswers(api.app);
+  return { ...api, secrets, ask: (path, asked = {}) => send(api, secrets, check, path, asked) };
 }
 
 async function send(
   api: Api,
   secrets: TestApi['secrets'],
+  check: ReturnType<typeof documentedAnswers>,
   path: string,
-  { role = 'admin', method, body, headers = {} }: AskOptions,
+  { role = 'admin', body, method = body === undefined ? 'GET' : 'POST', headers = {} }: AskOptions,
 ): Promise<Answer> {
   const response = await api.app.request(path, {
-    method: method ?? (body === undefined ? 'GET' : 'POST'),
+    method,
     headers: {
       ...(role === null ? {} : { authorization: `Bearer ${secrets[role]}` }),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
@@ -99,6 +105,7 @@ async function send(
     ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   });
   const text = await response.text();
+  check(method, path.split('?')[0]!, response, text);
   const isJson = response.headers.get('content-type')?.includes('json') ?? false;
   return {
     status: response.status,

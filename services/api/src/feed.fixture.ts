@@ -1,7 +1,7 @@
 /** For tests: brings events and the findings they lead to into the store, the way ingest and detect do. */
 import { execRow, run } from '@bintrail/detect/events.kit.ts';
 import { createDetectState } from '@bintrail/detect/stage.ts';
-import { storeEvents } from '@bintrail/ingest/events-stage.ts';
+import { createStoreEvents } from '@bintrail/ingest/events-stage.ts';
 import { storeFindings } from '@bintrail/ingest/findings-stage.ts';
 import { planOf } from '@bintrail/ingest/store.fixture.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
@@ -21,6 +21,7 @@ export type Feed = {
 
 export function createFeed(store: Store): Feed {
   const state = createDetectState();
+  const storeEvents = createStoreEvents(store);
   let next = 0;
   let pid = 1000;
   return {
@@ -30,7 +31,7 @@ export function createFeed(store: Store): Feed {
       const message = encodeBatch(EVENTS.exec, header, rows);
       const plan = planOf([message], { from: next });
       next += 1;
-      if (what !== 'findings') await storeEvents(store, plan);
+      if (what !== 'findings') await storeEvents(plan);
       if (what === 'events') return [];
       const findings = run(state, [message]);
       const records = findings.map((finding) => Buffer.from(JSON.stringify(finding)));

@@ -28,6 +28,8 @@ export type ApiOptions = {
   readonly adminTokenHash?: string | undefined;
   /** Aborts when closing begins: open streams end then. */
   readonly closing: AbortSignal;
+  /** Of each token in the long run; four times as many at once. */
+  readonly requestsPerSecond?: number;
   /** Milliseconds since the epoch. */
   readonly clock?: () => number;
 };
@@ -60,7 +62,7 @@ export async function openApi(options: ApiOptions): Promise<Api> {
     tokens,
     approvals,
     publisher,
-    rateLimit: createRateLimit(clock),
+    rateLimit: createRateLimit(clock, options.requestsPerSecond),
     oneWriter: createSerial(),
     closing,
   };

@@ -5,8 +5,8 @@ export type RateLimit = {
 };
 
 /** Per API token: 100 requests a second, 400 at once. A dashboard with 40 panels refreshed every 5 s asks for 8. */
-export const DEFAULT_PER_SECOND = 100;
-export const DEFAULT_BURST = 400;
+const DEFAULT_PER_SECOND = 100;
+const BURST_SECONDS = 4;
 // Keys can be made up by whoever sends requests (addresses): the oldest give way.
 const MAX_KEYS = 10_000;
 
@@ -15,7 +15,7 @@ type Bucket = { level: number; atMs: number };
 export function createRateLimit(
   clock: () => number,
   perSecond: number = DEFAULT_PER_SECOND,
-  burst: number = DEFAULT_BURST,
+  burst: number = perSecond * BURST_SECONDS,
 ): RateLimit {
   const buckets = new Map<string, Bucket>();
   return {

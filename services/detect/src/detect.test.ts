@@ -11,6 +11,7 @@ import { createMetrics, type Metrics } from '@bintrail/runtime/metrics.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { findingSchema } from '@bintrail/schemas/finding.ts';
 import type { PolicyRecord } from '@bintrail/schemas/policy.ts';
+import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
 import { createDetect, type Detect } from './detect.ts';
 import {
   action,
@@ -33,7 +34,7 @@ let lines: { msg: string; level: string; rule?: string }[];
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'detect-'));
-  bus = openSqliteBus({ path: join(folder, 'bus.db'), compactedTopics: ['bintrail.policy'] });
+  bus = openSqliteBus({ path: join(folder, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
   running = [];
   lines = [];
 });
@@ -54,21 +55,21 @@ async function start(on: Bus = bus): Promise<Detect> {
 
 const send = (...values: Uint8Array[]) =>
   bus.publish(
-    'bintrail.events',
+    TOPICS.events,
     values.map((value) => ({ key: 'node-a', value })),
   );
 
 async function decide(...records: PolicyRecord[]): Promise<void> {
   const keyOf = (r: PolicyRecord) => (r.kind === 'approval' ? `approval:${r.approval.id}` : `finding:${r.finding_id}`);
   const messages = records.map((record) => ({ key: keyOf(record), value: Buffer.from(JSON.stringify(record)) }));
-  await bus.publish('bintrail.policy', messages);
+  await bus.publish(TOPICS.policy, messages);
 }
 
 /** Waits until detect has taken everything in, and returns all findings published so far. */
 async function published() {
-  while ((await bus.lag('bintrail.events', 'detect')).records > 0) await delay(1);
+  while ((await bus.lag(TOPICS.events, 'detect')).records > 0) await delay(1);
   const found: { key: string; finding: ReturnType<typeof findingSchema.parse> }[] = [];
-  const follower = await bus.follow('bintrail.findings', (records) => {
+  const follower = await bus.follow(TOPICS.findings, (records) => {
     for (const { key, value } of records) {
       found.push({ key, finding: findingSchema.parse(JSON.parse(Buffer.from(value).toString())) });
     }
@@ -144,21 +145,21 @@ describe('detect on the bus', () => {
 
   it('leaves out what it cannot read, and leaves the dead letter to ingest', async () => {
     await decide(approval({ match: { sha256: ['b'.repeat(64)] } }, 1));
-    await bus.publish('bintrail.policy', [{ key: 'approval:x', value: Buffer.from('{"kind":"approval"') }]);
+    await bus.publish(TOPICS.policy, [{ key: 'approval:x', value: Buffer.from('{"kind":"approval"') }]);
     await start();
     await send(Buffer.from('no message'), exec(10), exec(11).subarray(0, 40));
     assert.equal((await published()).length, 1);
     assert.equal(await metric('detect_undecodable_total'), 2);
     assert.equal(await metric('detect_invalid_policy_total'), 1);
     const dead: unknown[] = [];
-    await (await bus.follow('bintrail.dead', (records) => void dead.push(...records))).close();
+    await (await bus.follow(TOPICS.dead, (records) => void dead.push(...records))).close();
     assert.deepEqual(dead, []);
   });
 
   it('loses nothing and repeats nothing when the findings cannot be published at first', async () => {
     let refusals = 3;
     const publish: Bus['publish'] = async (topic, messages) => {
-      if (topic === 'bintrail.findings' && refusals-- > 0) throw new Transient('the bus is full');
+      if (topic === TOPICS.findings && refusals-- > 0) throw new Transient('the bus is full');
       await bus.publish(topic, messages);
     };
     await start({ ...bus, publish });

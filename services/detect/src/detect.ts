@@ -5,7 +5,8 @@ import type { Metrics } from '@bintrail/runtime/metrics.ts';
 import { type Backoff, pump } from '@bintrail/runtime/pump.ts';
 import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import type { Finding } from '@bintrail/schemas/finding.ts';
-import { followPolicy, POLICY_TOPIC } from './policy.ts';
+import { TOPICS } from '@bintrail/schemas/topics.ts';
+import { followPolicy } from './policy.ts';
 import { createDetectState, detect, remember } from './stage.ts';
 
 export type DetectOptions = {
@@ -21,11 +22,9 @@ export type Detect = {
   close(): Promise<void>;
 };
 
-const FINDINGS_TOPIC = 'bintrail.findings';
-
 // Judging is synchronous and shares its process with the api in the embedded set-up: 1 MiB of messages is some 10
 // thousand execs, which take less than a tenth of a second (measured).
-const PLAN = { topic: 'bintrail.events', group: 'detect', maxRecords: 256, maxBytes: 1024 * 1024 };
+const PLAN = { topic: TOPICS.events, group: 'detect', maxRecords: 256, maxBytes: 1024 * 1024 };
 
 /** Resolves once the policy was read to its end, and events are taken from the bus from then on. */
 export async function createDetect({ bus, log, metrics, backoff }: DetectOptions): Promise<Detect> {
@@ -33,7 +32,7 @@ export async function createDetect({ bus, log, metrics, backoff }: DetectOptions
   const policy = await followPolicy(bus, {
     invalid({ key, offset }) {
       meter.invalidPolicy.inc();
-      log.warn({ topic: POLICY_TOPIC, key, offset }, 'a policy record could not be read and is left out');
+      log.warn({ topic: TOPICS.policy, key, offset }, 'a policy record could not be read and is left out');
     },
     changed: ({ revision }) => meter.policyRevision.set(revision),
   });
@@ -43,7 +42,7 @@ export async function createDetect({ bus, log, metrics, backoff }: DetectOptions
     meter.undecodable.inc(plan.records.length - batches.length);
     const detected = detect(batches, policy.view(), state);
     await bus.publish(
-      FINDINGS_TOPIC,
+      TOPICS.findings,
       detected.out.map(({ finding }) => ({ key: finding.group_id, value: Buffer.from(JSON.stringify(finding)) })),
     );
     remember(state, detected);
@@ -56,7 +55,7 @@ export async function createDetect({ bus, log, metrics, backoff }: DetectOptions
     return { in: plan.records.length, out: detected.out.length, dead: [] };
   };
   const events = pump({
-    ...{ ...PLAN, bus, log, metrics, process: judgePlan, stage: 'detect', deadTopic: 'bintrail.dead' },
+    ...{ ...PLAN, bus, log, metrics, process: judgePlan, stage: 'detect', deadTopic: TOPICS.dead },
     ...(backoff && { backoff }),
   });
   const close = async (): Promise<void> => {

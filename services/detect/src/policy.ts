@@ -1,5 +1,6 @@
 import { applyPolicy, createPolicyView, type PolicyView, readPolicyRecord } from '@bintrail/analysis/policy-view.ts';
 import type { Bus } from '@bintrail/runtime/bus.ts';
+import { TOPICS } from '@bintrail/schemas/topics.ts';
 
 export type PolicyFollower = {
   /** The policy as known now; a value that does not change. */
@@ -8,8 +9,6 @@ export type PolicyFollower = {
   readonly done: Promise<void>;
   close(): Promise<void>;
 };
-
-export const POLICY_TOPIC = 'bintrail.policy';
 
 export type PolicyListener = {
   /** A record that is none, which is left out. */
@@ -23,7 +22,7 @@ export type PolicyListener = {
  */
 export async function followPolicy(bus: Bus, listener: PolicyListener): Promise<PolicyFollower> {
   let view = createPolicyView();
-  const follower = await bus.follow(POLICY_TOPIC, (records) => {
+  const follower = await bus.follow(TOPICS.policy, (records) => {
     const known = records.flatMap(({ key, offset, value }) => {
       const record = readPolicyRecord(value);
       if (record === undefined) listener.invalid({ key, offset });

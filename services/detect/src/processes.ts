@@ -3,7 +3,7 @@ import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { formatExecId } from '@bintrail/schemas/exec-id.ts';
 import { bigAt, numberAt, textAt } from '@bintrail/schemas/row.ts';
 import { readTexts } from './column-reader.ts';
-import { createLru, type Lru } from './lru.ts';
+import { createLru, type Lru } from '@bintrail/runtime/lru.ts';
 
 /** `path` and `cwd` are printable text. */
 export type Process = {

@@ -1,5 +1,6 @@
 /** Events → findings, as a pure function over the messages of a plan. */
-import { judge } from '@bintrail/analysis/judge.ts';
+import { corroborationKey } from '@bintrail/analysis/corroboration.ts';
+import { isStrong, judge } from '@bintrail/analysis/judge.ts';
 import type { PolicyView } from '@bintrail/analysis/policy-view.ts';
 import { findings } from '@bintrail/analysis/rules.ts';
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
@@ -7,24 +8,28 @@ import type { Finding } from '@bintrail/schemas/finding.ts';
 import { numberAt } from '@bintrail/schemas/row.ts';
 import { findingOf } from './evidence.ts';
 import { distinctSightings } from './judged-rows.ts';
-import { createLru, type Lru } from './lru.ts';
+import { createLru, type Lru } from '@bintrail/runtime/lru.ts';
 import { createProcessIndex, learn, type Process, type ProcessIndex, processesOf } from './processes.ts';
 
 /**
- * What detect remembers between plans. Both parts may be lost: without processes a finding has fewer ancestors, without
- * `published` it is published once more, which its readers know by its id.
+ * What detect remembers between plans. All of it may be lost: without processes a finding has fewer ancestors, without
+ * `published` it is published once more, which its readers know by its id, and without `strong` a program that is run
+ * within a clock tick of being written is found although its content is approved.
  */
 export type DetectState = {
   readonly processes: ProcessIndex;
   /** The episode in which a finding was last published, by finding id. */
   readonly published: Lru<string, number>;
+  /** Content seen with strong evidence, by workload. */
+  readonly strong: Lru<string, true>;
 };
 
 /** About 150 bytes each: 15 MB when full. */
 const MAX_PUBLISHED = 100_000;
+const MAX_STRONG = 100_000;
 
 export function createDetectState(): DetectState {
-  return { processes: createProcessIndex(), published: createLru(MAX_PUBLISHED) };
+  return { processes: createProcessIndex(), published: createLru(MAX_PUBLISHED), strong: createLru(MAX_STRONG) };
 }
 
 /** A finding, and the episode it opens: how often it was resolved before. */
@@ -34,6 +39,7 @@ export type Detected = {
   readonly out: readonly Due[];
   /** What {@link remember} adds to the state. */
   readonly learnt: readonly Process[];
+  readonly strong: readonly string[];
   /** How many distinct sightings were judged. */
   readonly judged: number;
 };
@@ -51,11 +57,14 @@ export function detect(batches: readonly Batch[], policy: PolicyView, state: Det
   const findProcess = (execId: string) => learnt.get(execId) ?? state.processes.get(execId);
   const out = new Map<string, Due>();
   const sightings = distinctSightings(batches);
+  const strong = new Set(sightings.filter(({ sighting }) => isStrong(sighting)).map(({ sighting }) => corroborationKey(sighting)));
   for (const { sighting, first, last } of sightings) {
+    const key = corroborationKey(sighting);
+    const corroborated = strong.has(key) || state.strong.get(key) !== undefined;
     // Approvals may expire between the rows. They only ever leave with time, so what is denied at all is denied at the
     // first row, and what nothing allows is allowed least at the last; after a resolution the last row counts as well.
     for (const seen of first === last ? [first] : [first, last]) {
-      const verdict = judge(sighting, policy.approvals, Number(seen.timeNs / 1_000_000n));
+      const verdict = judge(sighting, policy.approvals, Number(seen.timeNs / 1_000_000n), corroborated);
       for (const core of findings(sighting, verdict, numberAt(seen.batch, 'flags', seen.row))) {
         const episode = episodeDue(core.finding_id, seen.timeNs, policy, state);
         if (episode === undefined || out.has(core.finding_id)) continue;
@@ -64,7 +73,7 @@ export function detect(batches: readonly Batch[], policy: PolicyView, state: Det
       }
     }
   }
-  return { out: [...out.values()], learnt: [...learnt.values()], judged: sightings.length };
+  return { out: [...out.values()], learnt: [...learnt.values()], strong: [...strong], judged: sightings.length };
 }
 
 /** The episode that an event opens, or undefined when nobody needs to hear of it again. */
@@ -77,7 +86,8 @@ function episodeDue(findingId: string, timeNs: bigint, policy: PolicyView, state
 }
 
 /** Takes over what a plan taught, once its findings are published. */
-export function remember(state: DetectState, { out, learnt }: Detected): void {
+export function remember(state: DetectState, { out, learnt, strong }: Detected): void {
   learn(state.processes, learnt);
+  for (const key of strong) state.strong.set(key, true);
   for (const { finding, episode } of out) state.published.set(finding.finding_id, episode);
 }

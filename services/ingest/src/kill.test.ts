@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Transient } from '@bintrail/runtime/errors.ts';
-import { migrate } from '@bintrail/runtime/migrate.ts';
+import { migrate, readMigrations } from '@bintrail/runtime/migrate.ts';
 import { openStore } from '@bintrail/runtime/store.ts';
 import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
 import { blankRow } from '@bintrail/schemas/event-rows.fixture.ts';
@@ -56,7 +56,7 @@ it('an engine killed in the middle of inserts ends up with every row and every c
   let engine = await startTestEngine(homeDir);
   let store = openStore(engine);
   try {
-    await migrate(store, MIGRATIONS);
+    await migrate(store, readMigrations(MIGRATIONS));
     for (const afterMs of KILL_AFTER_MS) {
       const attempt = createStoreEvents(store)(replayed).catch((error: unknown) =>
         assert.ok(error instanceof Transient),

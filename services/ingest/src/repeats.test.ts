@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Plan } from '@bintrail/runtime/bus.ts';
+import type { Store } from '@bintrail/runtime/store.ts';
 import { type BatchHeader, encodeBatch } from '@bintrail/schemas/batch-encode.ts';
 import { blankRow, headerArbitrary } from '@bintrail/schemas/event-rows.fixture.ts';
 import { exit } from '@bintrail/schemas/exit.ts';
@@ -81,6 +82,39 @@ describe('createFindEarlier', () => {
     await createStoreEvents(test.store)(planOf(messages, { busId }));
     const found = await createFindEarlier(test.store)(planOf(messages, { busId, from: messages.length }));
     assert.equal(found.size, messages.length);
+  });
+
+  it('asks nothing for messages above all it has seen of their run', async () => {
+    let queries = 0;
+    const counting: Store = {
+      ...test.store,
+      query: (...args) => {
+        queries += 1;
+        return test.store.query(...args);
+      },
+    };
+    const find = createFindEarlier(counting);
+    const asked = async (plan: Plan) => {
+      queries = 0;
+      await find(plan);
+      return queries;
+    };
+    const busId = freshBus();
+    assert.equal(await asked(planOf(numbered(4, 5, 6), { busId })), 1);
+    assert.equal(await asked(planOf(numbered(9, 7), { busId, from: 3 })), 0);
+    assert.equal(await asked(planOf(numbered(8), { busId, from: 5 })), 1);
+    assert.equal(await asked(planOf(numbered(10), { busId, from: 6 })), 0);
+    assert.equal(await asked(planOf(numbered(10), { busId, from: 6 })), 1);
+  });
+
+  it('learns anew what others stored meanwhile', async () => {
+    const busId = freshBus();
+    const find = createFindEarlier(test.store);
+    const plans = [[0], [1, 2, 3], [2, 4]].map((seqs, index) => planOf(numbered(...seqs), { busId, from: index * 10 }));
+    const ending = plans.map((plan) => ({ ...plan, to: plan.from + 10 }));
+    for (const plan of ending.slice(0, 2)) await createStoreEvents(test.store)(plan);
+    assert.deepEqual(await find(ending[0]!), new Set());
+    assert.deepEqual(await find(ending[2]!), new Set([messageKey({ ...HEADER, batchSeq: 2 })]));
   });
 
   it('passes over records that are no messages', async () => {

@@ -1,6 +1,6 @@
 /** A migrated store on an engine of its own, and ways to fill and read it in tests. */
 import type { BusRecord, Plan } from '@bintrail/runtime/bus.ts';
-import { migrate } from '@bintrail/runtime/migrate.ts';
+import { migrate, readMigrations } from '@bintrail/runtime/migrate.ts';
 import { openStore, type Store } from '@bintrail/runtime/store.ts';
 import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import type { BatchHeader } from '@bintrail/schemas/batch-encode.ts';
@@ -16,7 +16,7 @@ export type TestStore = { readonly store: Store; readonly engine: TestEngine; cl
 export async function openTestStore(): Promise<TestStore> {
   const engine = await startTestEngine();
   const store = openStore(engine);
-  await migrate(store, MIGRATIONS);
+  await migrate(store, readMigrations(MIGRATIONS));
   const close = async (): Promise<void> => {
     await store.close();
     await engine.remove();

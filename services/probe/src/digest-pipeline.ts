@@ -6,7 +6,7 @@ import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs
 import type { DigestReason, DigestSource } from '@bintrail/schemas/digest-words.ts';
 import { type FileState, identityKey, inodeKey, sameContentFields } from './file-identity.ts';
 import type { Hasher } from './hasher.ts';
-import { createLru } from './lru.ts';
+import { createLru } from '@bintrail/runtime/lru.ts';
 import { isCacheable, type Reading } from './reading.ts';
 
 /** A file as a descriptor showed it: which process opened it for execution, and under which path of our own view. */
@@ -46,8 +46,8 @@ const RECENT_ENTRIES = 4_096;
 const RECENT_NS = 5_000_000_000n;
 
 export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
-  const cache = createLru<Reading>(CACHE_ENTRIES);
-  const recent = createLru<Reading[]>(RECENT_ENTRIES);
+  const cache = createLru<string, Reading>(CACHE_ENTRIES);
+  const recent = createLru<string, Reading[]>(RECENT_ENTRIES);
   const jobs = new Map<string, Job[]>();
   let held = 0;
 
@@ -57,7 +57,7 @@ export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
     if (others.length > 0) jobs.set(key, others);
     else jobs.delete(key);
     if (isCacheable(reading, options.tickNs)) cache.set(identityKey(reading.before), { ...reading, source: 'cache' });
-    const fresh = (recent.get(key) ?? []).filter((old) => options.nowNs() - old.startedNs < RECENT_NS);
+    const fresh = (recent.touch(key) ?? []).filter((old) => options.nowNs() - old.startedNs < RECENT_NS);
     recent.set(key, [...fresh, reading]);
     for (const callback of job.callbacks) callback(reading);
   };
@@ -80,7 +80,7 @@ export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
   const take = (fd: number, source: DigestSource, state: FileState, path: string) => {
     const identity = identityKey(state);
     const underWay = jobs.get(inodeKey(state))?.some((job) => identityKey(job.state) === identity);
-    if (cache.get(identity) !== undefined || underWay) closeSync(fd);
+    if (cache.touch(identity) !== undefined || underWay) closeSync(fd);
     else start(fd, source, state, path);
   };
 
@@ -108,9 +108,9 @@ export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
   };
 
   const known = (file: FileState) => {
-    const cached = cache.get(identityKey(file));
+    const cached = cache.touch(identityKey(file));
     if (cached !== undefined) return cached;
-    const readings = recent.get(inodeKey(file)) ?? [];
+    const readings = recent.touch(inodeKey(file)) ?? [];
     return readings.findLast((reading) => sameContentFields(reading.before, file)) ?? readings.at(-1);
   };
   const whenRead = (file: FileState, callback: (reading: Reading) => void) => {

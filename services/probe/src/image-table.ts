@@ -1,4 +1,4 @@
-import { createLru } from './lru.ts';
+import { createLru } from '@bintrail/runtime/lru.ts';
 
 /** What later events want to know of a program image. */
 export type Image = { readonly path: string; readonly workload: string; readonly container_id: string };
@@ -14,10 +14,10 @@ export type ImageTable = {
 const MAX_IMAGES = 65_536;
 
 export function createImageTable(): ImageTable {
-  const images = createLru<Image>(MAX_IMAGES);
+  const images = createLru<string, Image>(MAX_IMAGES);
   const key = ({ pid, start_ns, self_exec_id }: ImageId) => `${pid}:${start_ns}:${self_exec_id}`;
   return {
     remember: (id, image) => images.set(key(id), image),
-    find: (id) => images.get(key(id)),
+    find: (id) => images.touch(key(id)),
   };
 }

@@ -13,7 +13,7 @@ import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
 import { checkHost, localUserNames, readBootId } from './host.ts';
 import { startProbe } from './probe.ts';
-import { redactArgv } from './redact.ts';
+import { redactArguments } from './redact.ts';
 
 // libuv reads this at its first use: epoll_wait occupies one thread for good, and file reads must not wait for it.
 process.env.UV_THREADPOOL_SIZE ??= '8';
@@ -36,7 +36,7 @@ try {
   const probe = await startProbe({
     ...{ bpfObjectPath: BPF_OBJECT, node: config.node, boot: readBootId() },
     ...{ maxFileBytes: config.maxFileBytes, hashThreads: config.hashThreads },
-    ...{ userName: localUserNames(), redact: redactArgv, log },
+    ...{ userName: localUserNames(), redact: redactArguments, log },
     publish: (message) => bus.publish(TOPICS.events, [message]),
   });
   shutdown.onClose('probe', probe.close);

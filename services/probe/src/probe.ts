@@ -15,7 +15,7 @@ import { loadLibbpf, loadLibc } from './ffi.ts';
 import { inodeKey } from './file-identity.ts';
 import { startHasher } from './hasher.ts';
 import { createImageTable } from './image-table.ts';
-import { createLru } from './lru.ts';
+import { createLru } from '@bintrail/runtime/lru.ts';
 import { mountsToMark, parseMountInfo } from './mounts.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { openDpkg } from './package-evidence/dpkg.ts';
@@ -261,9 +261,9 @@ function createStreams(): (stream: number) => bigint {
 const MAX_PLACES = 4_096;
 
 function createPlacer(userName: UserNames): (cgroupPath: string) => { workload: string; containerId: string } {
-  const places = createLru<ReturnType<typeof workloadOf>>(MAX_PLACES);
+  const places = createLru<string, ReturnType<typeof workloadOf>>(MAX_PLACES);
   return (cgroupPath) => {
-    const found = places.get(cgroupPath) ?? workloadOf(cgroupPath, userName);
+    const found = places.touch(cgroupPath) ?? workloadOf(cgroupPath, userName);
     places.set(cgroupPath, found);
     return found;
   };

@@ -90,6 +90,20 @@ test('phrases with blanks inside a shell’s quotes', () => {
 test('bytes that Unicode counts as blanks end no secret', () => {
   const argv = ['sh', '-c', 'app --password=p\xc3\xa0sswort\x85x --n 1'];
   assert.deepEqual(redactArguments(argv).argv, ['sh', '-c', 'app --password=[redacted] --n 1']);
+  const apart = ['sh', '-c', 'app --password p\xc3\xa0sswort\x85x --n 1'];
+  assert.deepEqual(redactArguments(apart).argv, ['sh', '-c', 'app --password [redacted] --n 1']);
+});
+
+test('quotes as shells nest and glue them', () => {
+  const cases = [
+    [`echo 'it'\\''s' --password 'x y' -v`, `echo 'it'\\''s' --password '[redacted]' -v`],
+    [`app --token='x'"y z"w -v`, 'app --token=[redacted] -v'],
+    [`app --token=x\\ y -v`, 'app --token=[redacted] -v'],
+    [`sh -c "sh -c \\"mysql -p'x y' -v\\""`, `sh -c "sh -c \\"mysql -p'[redacted]' -v\\""`],
+  ];
+  for (const [given = '', expected = ''] of cases) {
+    assert.deepEqual(redactArguments(['sh', '-c', given]).argv, ['sh', '-c', expected]);
+  }
 });
 
 test('a secret cut off by the probe’s limit is hidden as far as it goes', () => {

@@ -4,7 +4,7 @@
  */
 import type { Sighted } from './digest-pipeline.ts';
 import { type FileState, inodeKey } from './file-identity.ts';
-import { createLru } from './lru.ts';
+import { createLru } from '@bintrail/runtime/lru.ts';
 
 export type OpenedByPid = {
   readonly remember: (sighted: Sighted) => void;
@@ -17,15 +17,15 @@ const MAX_PIDS = 4_096;
 const MAX_FILES = 16;
 
 export function createOpenedByPid(): OpenedByPid {
-  const opened = createLru<Sighted[]>(MAX_PIDS);
+  const opened = createLru<string, Sighted[]>(MAX_PIDS);
   return {
     remember: (sighted) => {
-      const files = opened.get(String(sighted.pid)) ?? [];
+      const files = opened.touch(String(sighted.pid)) ?? [];
       opened.set(String(sighted.pid), [...files, sighted].slice(-MAX_FILES));
     },
     script: (pid, filename, interpreter) =>
       opened
-        .get(String(pid))
+        .touch(String(pid))
         ?.findLast(({ path, state }) => baseName(path) === baseName(filename) && inodeKey(state) !== inodeKey(interpreter)),
   };
 }

@@ -30,8 +30,7 @@ const JOURNAL = `CREATE TABLE IF NOT EXISTS schema_migrations (
  * @throws SetupError when an applied file was changed, or the store was made by a newer version
  * @throws Transient when the store cannot be reached
  */
-export async function migrate(store: Store, folder: URL): Promise<number> {
-  const migrations = readMigrations(folder);
+export async function migrate(store: Store, migrations: readonly Migration[]): Promise<number> {
   await store.command(JOURNAL);
   const applied = await store.query<AppliedStatement>('SELECT version, statement, sha256 FROM schema_migrations');
   checkApplied(migrations, applied);

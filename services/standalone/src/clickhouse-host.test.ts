@@ -43,7 +43,7 @@ describe('the embedded ClickHouse', () => {
       }
     };
     const cutOff = assert.rejects(write(), Transient);
-    while (acknowledged < 50) await delay(1);
+    while (acknowledged < 50) await delay(1, undefined, { signal });
     process.kill(engine.pid, 'SIGKILL');
     await assert.rejects(engine.done, /SIGKILL/);
     await cutOff;
@@ -86,7 +86,7 @@ describe('the embedded ClickHouse', () => {
     await first.remove();
   });
 
-  it('dies with the process that started it, however that ends', { timeout: 30_000 }, async () => {
+  it('dies with the process that started it, however that ends', { timeout: 30_000 }, async ({ signal }) => {
     const homeDir = testHome();
     const fixture = new URL('./clickhouse-host.fixture.ts', import.meta.url);
     const script = `const { startTestEngine } = await import(${JSON.stringify(fixture.href)});
@@ -98,7 +98,7 @@ describe('the embedded ClickHouse', () => {
     const pid = Number(line);
     assert.ok(isRunning(pid));
     parent.kill('SIGKILL');
-    while (isRunning(pid)) await delay(10);
+    while (isRunning(pid)) await delay(10, undefined, { signal });
     rmSync(homeDir, { recursive: true });
   });
 
@@ -162,7 +162,7 @@ describe('the program that hosts the engine', () => {
     assert.match(printed, /never runs as root/);
   });
 
-  it('works from where only root may read: the program, the library', { skip, timeout: 60_000 }, async () => {
+  it('works from where only root may read: the program, the library', { skip, timeout: 60_000 }, async ({ signal }) => {
     const closed = mkdtempSync(join(tmpdir(), 'bintrail-closed-'));
     copyFileSync(hostBinary, join(closed, 'host'));
     copyFileSync(library, join(closed, 'libchdb.so'), constants.COPYFILE_FICLONE);
@@ -174,7 +174,7 @@ describe('the program that hosts the engine', () => {
       [join(closed, 'libchdb.so'), workDir, 'config.xml', port, uid, gid, process.pid].map(String),
     );
     const ended = once(host, 'close');
-    while (host.exitCode === null && !(await answers(port))) await delay(10);
+    while (host.exitCode === null && !(await answers(port))) await delay(10, undefined, { signal });
     assert.equal(host.exitCode, null);
     host.kill();
     await ended;

@@ -1,5 +1,6 @@
 /** Findings as they stand now: evidence, counts, verdict and state put together. */
 import type { CompiledApprovals } from '@bintrail/analysis/approvals.ts';
+import { corroborationOf } from '@bintrail/analysis/corroboration.ts';
 import { judge } from '@bintrail/analysis/judge.ts';
 import { type CombinedVerdict, worst } from '@bintrail/analysis/worst.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
@@ -53,7 +54,10 @@ function standing(
 ): StandingFinding {
   // Findings may be stored before the events they came from.
   const seen = sightings.get(subjectKey(subjectOfRow(first))) ?? [firstSight(first)];
-  const verdict = worst(seen.map(({ sighting, n }) => ({ verdict: judge(sighting, approvals, nowMs), n })));
+  const covers = corroborationOf(seen.map(({ sighting }) => sighting));
+  const verdict = worst(
+    seen.map(({ sighting, n }) => ({ verdict: judge(sighting, approvals, nowMs, covers(sighting)), n })),
+  );
   const lastNs = inOrder(seen.map((row) => row.lastNs)).at(-1)!;
   return {
     ...standingOf(actions, lastNs, verdict.value === 'approved'),

@@ -54,13 +54,20 @@ const brief = async (root: string, path: string) =>
   (await openDpkg(root).ownersOf(path))?.map((owner) => [owner.package, owner.comparedPath, owner.md5]);
 
 test('merged /usr, in both directions', async () => {
-  const root = makeRoot([{ name: 'coreutils', files: ['/bin/true', '/usr/bin/env', '/lib64/ld.so'] }]);
+  const root = makeRoot([{ name: 'coreutils', files: ['/bin/true', '/usr/bin/env', '/lib64/ld.so', '/lib/l.so'] }]);
   for (const name of ['bin', 'sbin']) symlinkSync(`usr/${name}`, join(root, name));
   symlinkSync('/usr/lib64', join(root, 'lib64'));
-  symlinkSync('../outside', join(root, 'escape'));
+  symlinkSync('../../usr/./lib', join(root, 'lib'));
+  for (const [name, target] of [
+    ['self', '.'],
+    ['up', '..'],
+    ['loop', 'loop'],
+  ])
+    symlinkSync(target ?? '', join(root, name ?? ''));
   assert.deepEqual(await brief(root, '/usr/bin/true'), [['coreutils', '/bin/true', md5('/bin/true')]]);
   assert.deepEqual(await brief(root, '/bin/env'), [['coreutils', '/usr/bin/env', md5('/usr/bin/env')]]);
   assert.deepEqual(await brief(root, '/usr/lib64/ld.so'), [['coreutils', '/lib64/ld.so', md5('/lib64/ld.so')]]);
+  assert.deepEqual(await brief(root, '/usr/lib/l.so'), [['coreutils', '/lib/l.so', md5('/lib/l.so')]]);
   assert.deepEqual(await brief(root, '/usr/sbin/true'), []);
   assert.deepEqual(await brief(root, '/usr/local/bin/true'), [], 'the same name elsewhere is nobody’s');
 });
@@ -191,6 +198,15 @@ test('a database rewritten many times within one tick of the clock is never answ
     replace(root, 'var/lib/dpkg/info/one.list', `/.\n${path}\n`);
     assert.equal((await db.ownersOf(path))?.length, 1, path);
   }
+});
+
+test('a database that changes during a load is not answered from before', async () => {
+  const root = makeRoot([{ name: 'one', files: ['/opt/old'] }]);
+  const db = openDpkg(root);
+  const first = db.ownersOf('/opt/old');
+  replace(root, 'var/lib/dpkg/info/one.list', '/.\n/opt/newer\n');
+  assert.equal((await db.ownersOf('/opt/newer'))?.length, 1);
+  await first;
 });
 
 test('questions asked at once share one load and get their own answers', async () => {

@@ -56,7 +56,7 @@ export function indexList(content: Buffer, seed: HashSeed): Segment {
     }
     start = end + 1;
   }
-  return { hashes: Uint32Array.from(hashes), offsets: Uint32Array.from(offsets) };
+  return { hashes: new Uint32Array(hashes), offsets: new Uint32Array(offsets) };
 }
 
 function isFolderOf(content: Buffer, start: number, end: number): boolean {
@@ -82,7 +82,7 @@ export function indexMd5sums(content: Buffer, seed: HashSeed): Segment {
     }
     start = end + 1;
   }
-  return { hashes: Uint32Array.from(hashes), offsets: Uint32Array.from(offsets) };
+  return { hashes: new Uint32Array(hashes), offsets: new Uint32Array(offsets) };
 }
 
 /** The digest and the two characters after it. */

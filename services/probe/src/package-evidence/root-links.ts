@@ -12,7 +12,7 @@ export type RootLink = { readonly name: string; readonly target: string };
 /** A Debian root has 4 to 7 such links. More than this is no merged /usr, and each is one more spelling to look up. */
 const MAX_LINKS = 32;
 
-/** `rootFd` is a descriptor of the root. Links that leave it, or lead to nowhere plain, are left out. */
+/** `rootFd` is a descriptor of the root. A link that cannot be read, or leads back to the root, is left out. */
 export function readRootLinks(rootFd: number): RootLink[] {
   const links: RootLink[] = [];
   const entries = attempt(() => readdirSync(`/proc/self/fd/${rootFd}/`, { withFileTypes: true, encoding: 'buffer' }));
@@ -29,11 +29,13 @@ function linkTarget(rootFd: number, name: Buffer): string | undefined {
   const path = Buffer.concat([Buffer.from(`/proc/self/fd/${rootFd}/`), name]);
   const text = attempt(() => readlinkSync(path, { encoding: 'buffer' }));
   if (typeof text === 'string') return undefined;
-  const parts = text
-    .toString('latin1')
-    .split('/')
-    .filter((part) => part !== '' && part !== '.');
-  return parts.length === 0 || parts.includes('..') ? undefined : `/${parts.join('/')}`;
+  const parts: string[] = [];
+  for (const part of text.toString('latin1').split('/')) {
+    // Above the root is the root.
+    if (part === '..') parts.pop();
+    else if (part !== '' && part !== '.') parts.push(part);
+  }
+  return parts.length === 0 ? undefined : `/${parts.join('/')}`;
 }
 
 /** Every name a path may have been recorded by, itself first: through each link and back from each link's target. */

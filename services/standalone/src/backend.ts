@@ -1,0 +1,142 @@
+/**
+ * Everything that needs no privileges: ingest, detect, notify and the api. Started as root it loads its code, which may
+ * lie where only root can read, and gives up root for good before it opens anything.
+ */
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Status } from '@bintrail/api/deps.ts';
+import { listen } from '@bintrail/api/listen.ts';
+import { openApi } from '@bintrail/api/open-api.ts';
+import { createDetect } from '@bintrail/detect/detect.ts';
+import { createIngest } from '@bintrail/ingest/ingest.ts';
+import { createNotify } from '@bintrail/notify/notify.ts';
+import { optional, port, readConfig, setting, text } from '@bintrail/runtime/config.ts';
+import { SetupError, Transient } from '@bintrail/runtime/errors.ts';
+import { createLog } from '@bintrail/runtime/log.ts';
+import { createMetrics } from '@bintrail/runtime/metrics.ts';
+import { migrate, readMigrations } from '@bintrail/runtime/migrate.ts';
+import { dropPrivileges } from '@bintrail/runtime/privileges.ts';
+import { createShutdown } from '@bintrail/runtime/shutdown.ts';
+import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
+import { openStore, type Store } from '@bintrail/runtime/store.ts';
+import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
+import { findingCounts } from './finding-counts.ts';
+import { findingLine } from './finding-line.ts';
+import type { BackendStart, FromBackend, ProbeState, ToBackend } from './messages.ts';
+
+const log = createLog({
+  level: process.stderr.isTTY ? 'warn' : 'info',
+  name: 'backend',
+  human: process.stderr.isTTY === true,
+});
+const shutdown = createShutdown({ log, boundMs: 15_000 });
+const migrations = readMigrations(new URL('../../../schemas/migrations/', import.meta.url));
+let hooks: ProbeState['hooks'] | null = null;
+
+process.on('disconnect', () => shutdown.close());
+process.on('message', (message: ToBackend) => {
+  if (message.kind === 'probe') hooks = message.hooks;
+});
+
+try {
+  await start(await startMessage());
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  process.stderr.write(`\n${error.message}\n\nWhat to do: ${error.remedy}\n`);
+  process.exit(78);
+}
+
+async function startMessage(): Promise<BackendStart> {
+  for (;;) {
+    const [message] = (await once(process, 'message')) as [ToBackend];
+    if (message.kind === 'start') return message;
+  }
+}
+
+async function start({ store: storeOptions, homeDir, user }: BackendStart): Promise<void> {
+  if (user !== undefined) dropPrivileges(user);
+  const config = readConfig(process.env, {
+    host: setting('BINTRAIL_HOST', text, '127.0.0.1'),
+    port: setting('BINTRAIL_PORT', port, 7070),
+    webhookUrl: optional('SLACK_WEBHOOK_URL', text),
+    adminTokenHash: optional('BINTRAIL_ADMIN_TOKEN_HASH', text),
+  });
+  const store = openStore(storeOptions);
+  shutdown.onClose('store', store.close);
+  await migrateWhenUp(store);
+  const bus = openSqliteBus({ path: join(homeDir, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
+  shutdown.onClose('bus', bus.close);
+  const metrics = createMetrics();
+  const common = { bus, log, metrics };
+
+  const ingest = createIngest({ ...common, store });
+  shutdown.onClose('ingest', ingest.close);
+  const api = await openApi({
+    ...{ ...common, store, homeDir, closing: shutdown.signal },
+    adminTokenHash: config.adminTokenHash,
+    status: () => status(),
+  });
+  shutdown.onClose('api', api.close);
+  const server = await listen(api.app, config);
+  shutdown.onClose('http', server.close);
+  // The policy is complete on the bus once the api is open: detect and notify judge with all of it.
+  const detect = await createDetect(common);
+  shutdown.onClose('detect', detect.close);
+  const notify = await createNotify({
+    ...{ ...common, webhookUrl: config.webhookUrl, apiUrl: server.url, tokenPath: join(homeDir, 'token') },
+    counts: findingCounts(store),
+  });
+  shutdown.onClose('notify', notify.close);
+  for (const part of [ingest, detect, notify]) part.done.catch(shutdown.fail);
+
+  const status = (): Status => ({
+    mode: 'live',
+    hooks,
+    versions: { bintrail: '0.1.0', node: process.versions.node },
+    parts: {
+      probe: { state: hooks === null ? 'starting' : 'up' },
+      ingest: { state: 'up' },
+      detect: { state: 'up' },
+      notify: { state: 'up', detail: `webhook ${notify.status().webhook}, ${notify.status().waiting} waiting` },
+    },
+  });
+  await announceFindings(bus);
+  const tokenPath = api.firstToken?.path ?? null;
+  tell({
+    kind: 'ready',
+    url: server.url,
+    tokenPath,
+    tokenNote: api.firstToken?.state === 'lost' ? api.firstToken.remedy : '',
+  });
+}
+
+/** A server that is just starting is waited for; the embedded engine answers before this process is told of it. */
+async function migrateWhenUp(store: Store): Promise<void> {
+  for (let triesLeft = 30; ; triesLeft--) {
+    try {
+      await migrate(store, migrations);
+      return;
+    } catch (error) {
+      if (!(error instanceof Transient) || triesLeft === 0) throw error;
+      log.warn({ err: error }, 'the store does not answer yet');
+      await delay(1_000);
+    }
+  }
+}
+
+/** One line per finding that is new from here on. */
+async function announceFindings(bus: ReturnType<typeof openSqliteBus>): Promise<void> {
+  const sinceMs = Date.now();
+  const follower = await bus.follow(TOPICS.findings, (records) => {
+    for (const { publishedAtMs, value } of records) {
+      const line = publishedAtMs < sinceMs ? undefined : findingLine(value);
+      if (line !== undefined) tell({ kind: 'finding', line });
+    }
+  });
+  shutdown.onClose('finding lines', follower.close);
+}
+
+function tell(message: FromBackend): void {
+  if (process.connected) process.send?.(message);
+}

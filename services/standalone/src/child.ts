@@ -1,0 +1,69 @@
+/** A child process of the supervisor, tied to it by IPC: it ends when the connection does. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+
+export type Child<In, Out> = {
+  readonly send: (message: In) => void;
+  /** Resolves when it ends after `stop`; rejects when it ends by itself. */
+  readonly done: Promise<void>;
+  /** SIGTERM, then SIGKILL after the bound. */
+  readonly stop: () => Promise<void>;
+  readonly onMessage: (handler: (message: Out) => void) => void;
+};
+
+/** Ended before it was ready, having said why on stderr. */
+export class ChildEnded extends Error {
+  override readonly name = 'ChildEnded';
+  readonly exitCode: number;
+  constructor(part: string, exitCode: number | null, signal: string | null) {
+    super(`${part} ended by itself (${signal ?? `exit code ${exitCode}`})`);
+    this.exitCode = exitCode ?? 1;
+  }
+}
+
+const STOP_BOUND_MS = 15_000;
+
+/** Starts a TypeScript main in a process group of its own: Ctrl-C reaches the supervisor alone, which ends it in order. */
+export function startChild<In, Out>(part: string, main: URL, env: NodeJS.ProcessEnv): Child<In, Out> {
+  const child = fork(main, [], { detached: true, env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  let stopping = false;
+  const done = once(child, 'exit').then(([code, signal]) => {
+    if (!stopping) throw new ChildEnded(part, code as number | null, signal as string | null);
+  });
+  // Whoever stops the parts one after the other looks at each only in its turn.
+  done.catch(() => {});
+  return {
+    send: (message) => child.send(message as object),
+    done,
+    stop: async () => {
+      stopping = true;
+      await stopChild(child);
+    },
+    onMessage: (handler) => child.on('message', (message) => handler(message as Out)),
+  };
+}
+
+async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  const killer = setTimeout(() => child.kill('SIGKILL'), STOP_BOUND_MS);
+  await ended;
+  clearTimeout(killer);
+}
+
+/** The first message of this kind; rejects when the child ends before it. */
+export function firstMessage<In, Out extends { kind: string }, K extends Out['kind']>(
+  child: Child<In, Out>,
+  kind: K,
+): Promise<Extract<Out, { kind: K }>> {
+  const arrived = new Promise<Extract<Out, { kind: K }>>((resolve) => {
+    child.onMessage((message) => {
+      if (message.kind === kind) resolve(message as Extract<Out, { kind: K }>);
+    });
+  });
+  const ended = child.done.then(() => {
+    throw new Error(`the child was stopped before it said ${kind}`);
+  });
+  return Promise.race([arrived, ended]);
+}

@@ -1,0 +1,15 @@
+import { readFacts } from '@bintrail/api/findings/facts.ts';
+import { subjectKey, subjectOf } from '@bintrail/api/findings/subject.ts';
+import type { Store } from '@bintrail/runtime/store.ts';
+import type { Finding } from '@bintrail/schemas/finding.ts';
+
+/** Sightings and nodes of a finding as the api would show them now; 0 before ingest has stored the first. */
+export function findingCounts(store: Store): (finding: Finding) => Promise<{ count: number; nodes: number }> {
+  return async ({ rule, workload, subject }) => {
+    const asked = subjectOf(rule, workload, subject);
+    const facts = await readFacts(store, [asked], undefined);
+    const key = subjectKey(asked);
+    const count = (facts.sightings.get(key) ?? []).reduce((sum, { n }) => sum + n, 0);
+    return { count, nodes: facts.nodes.get(key)?.count ?? 0 };
+  };
+}

@@ -1,0 +1,21 @@
+/** What the supervisor and its children tell each other over IPC. */
+import type { StoreOptions } from '@bintrail/runtime/store.ts';
+
+/** Everything the backend needs that is not in its environment; it holds the store's password. */
+export type BackendStart = {
+  readonly kind: 'start';
+  readonly store: StoreOptions;
+  readonly homeDir: string;
+  readonly user: { readonly uid: number; readonly gid: number } | undefined;
+};
+
+/** The probe's state, passed on for the api's health page. */
+export type ProbeState = { readonly kind: 'probe'; readonly hooks: 'tracepoint' };
+
+export type ToBackend = BackendStart | ProbeState;
+
+export type FromBackend =
+  | { readonly kind: 'ready'; readonly url: string; readonly tokenPath: string | null; readonly tokenNote: string }
+  | { readonly kind: 'finding'; readonly line: string };
+
+export type FromProbe = { readonly kind: 'ready'; readonly hooks: 'tracepoint'; readonly marks: number };
