@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 import { findClang, findCommand, findCompiler } from './commands.mjs';
 import { installCommand } from './packages.mjs';
@@ -20,15 +20,26 @@ const HEADER_FOLDERS = ['', '/x86_64-linux-gnu', '/aarch64-linux-gnu'].flatMap((
 
 const inFolders = (folders, file, base) => folders.some((folder) => existsSync(path.join(base, folder, file)));
 
+/** @returns whether this user may put files where `file` is or would be: its nearest existing folder decides */
+function canWrite(file) {
+  if (!existsSync(file)) return canWrite(path.dirname(file));
+  try {
+    accessSync(file, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * What this command needs of the machine and does not find. Looks at files and commands, never at package names.
- * @param {{mode: string, env: object, builds: {tool: string}[], base?: string}} context `base`: the root of the file
- *   system to look at
+ * @param {{mode: string, env: object, builds: {tool: string}[], writes: string[], base?: string}} context `writes`: the
+ *   folders set-up will write to; `base`: the root of the file system to look at
  * @returns {{name, purpose, packages?: object, remedy?: string, always?: boolean, blocks?: string[]}[]} `packages`: its
  *   name by package manager; `always`: nothing works without it; `blocks`: the build tools that cannot run without it
  */
-export function findMissing({ mode, env, builds, base = '/' }) {
-  const missing = [...missingPlatform(mode)];
+export function findMissing({ mode, env, builds, writes, base = '/' }) {
+  const missing = [...missingPlatform(mode), ...missingAccess(writes)];
   if (findCommand(['npm'], env) === undefined) missing.push(NPM);
   if (mode === 'run' || process.platform !== 'linux') return missing;
 
@@ -53,6 +64,18 @@ function* missingPlatform(mode) {
     yield { ...PROCESSOR, name: `an x86_64 or arm64 processor (this is ${process.arch})` };
   }
 }
+
+function* missingAccess(writes) {
+  for (const folder of writes.filter((folder) => !canWrite(folder))) {
+    yield { ...ACCESS, name: `write access to ${folder}` };
+  }
+}
+
+const ACCESS = {
+  purpose: 'packages and compiled parts are kept there',
+  remedy: 'start as the owner of that folder, or from a clone of your own',
+  always: true,
+};
 
 const LINUX = {
   purpose: 'the probes are eBPF programs in the Linux kernel',

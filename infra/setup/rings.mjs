@@ -148,7 +148,7 @@ export function countTests(log) {
       ran = true;
       sums[count[1]] += Number(count[2]);
     }
-    const skip = /^\s*﹣ (.+?)(?: \([\d.]+ms\))?(?: # (.*))?$/.exec(line);
+    const skip = /^\s*﹣ (.+) \([\d.]+ms\)(?: # (.*))?$/.exec(line);
     if (skip) skips.push(`${skip[1]}: ${skip[2] && skip[2] !== 'SKIP' ? skip[2] : 'no reason given'}`);
   }
   return { ran, passed: sums.pass, failed: sums.fail + sums.cancelled, skipped: sums.skipped + sums.todo, skips };

@@ -63,18 +63,22 @@ export async function main(argv, env) {
 
 /** Brings the machine to where the command can run. @returns what is still missing, empty when nothing is. */
 async function setUp(root, mode, env) {
-  const context = { root, mode, env, builds: mode === 'run' ? [] : staleBuilds(root, env) };
+  const onlyPackages = mode === 'run' || process.platform !== 'linux';
+  const builds = onlyPackages ? [] : staleBuilds(root, env);
+  const installs = !dependenciesAreCurrent(root);
+  const folders = [...(installs ? ['node_modules'] : []), ...builds.map((build) => path.dirname(build.output))];
+  const context = { mode, env, builds, writes: [...new Set(folders)].map((folder) => path.join(root, folder)) };
   let missing = findMissing(context);
   if (missing.some((need) => need.packages) && process.getuid?.() === 0) {
     if (await installPackages(missing, env).catch(toleratedInTests(mode))) missing = findMissing(context);
   }
   if (missing.some((need) => mode !== 'test' || need.always)) return missing;
 
-  if (!dependenciesAreCurrent(root)) await installDependencies(root, env);
+  if (installs) await installDependencies(root, env);
   missing.push(...missingDependencies(root, mode, env));
-  if (mode === 'run' || process.platform !== 'linux') return missing;
+  if (onlyPackages) return missing;
 
-  for (const build of context.builds) {
+  for (const build of builds) {
     if (!missing.some((need) => need.blocks?.includes(build.tool))) await runBuild(build, env);
   }
   if (process.getuid?.() === 0 && !serviceUserExists()) await createServiceUser(env);

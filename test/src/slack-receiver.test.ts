@@ -115,6 +115,16 @@ test('a hanging post gets no answer, and does not keep the receiver from closing
   await failed;
 });
 
+test('hanging up ends a post that hangs', async () => {
+  const { receiver, post } = await start();
+  receiver.fail({ kind: 'hang', recorded: false });
+  const failed = assert.rejects(post({ text: 'h' }));
+  await receiver.until(() => receiver.attempts.length === 1);
+  receiver.hangUp();
+  await failed;
+  assert.equal((await post({ text: 'i' })).body, 'ok');
+});
+
 test('an unknown fault is named', () => {
   assert.throws(() => readFaults('500,flood'), /flood/);
 });

@@ -30,6 +30,8 @@ export type SlackReceiver = {
   readonly attempts: readonly Attempt[];
   /** The next posts fail so, one each, before anything else is looked at. */
   fail(...faults: Fault[]): void;
+  /** Ends the posts that hang, without an answer. */
+  hangUp(): void;
   /** Resolves once `ready` holds; it is asked again after each attempt. */
   until(ready: () => boolean): Promise<void>;
   close(): Promise<void>;
@@ -51,6 +53,7 @@ type Desk = {
   readonly messages: Received[];
   readonly attempts: Attempt[];
   readonly faults: Fault[];
+  readonly hanging: Set<ServerResponse>;
   readonly minIntervalMs: number;
   readonly clock: () => number;
   readonly onMessage: (message: Received) => void;
@@ -60,7 +63,10 @@ type Desk = {
 /** A server on 127.0.0.1 that treats posts as Slack's incoming webhooks do, with faults on demand. */
 export async function startSlackReceiver(options: ReceiverOptions = {}): Promise<SlackReceiver> {
   const { minIntervalMs = 1000, clock = Date.now, onMessage = () => {} } = options;
-  const desk: Desk = { messages: [], attempts: [], faults: [], minIntervalMs, clock, onMessage, lastMs: -Infinity };
+  const desk: Desk = {
+    ...{ messages: [], attempts: [], faults: [], hanging: new Set(), minIntervalMs, clock, onMessage },
+    lastMs: Number.NEGATIVE_INFINITY,
+  };
   const waiting = new Set<() => void>();
   const server = createServer((request, response) => {
     answer(desk, request, response).then(
@@ -79,6 +85,10 @@ export async function startSlackReceiver(options: ReceiverOptions = {}): Promise
     messages: desk.messages,
     attempts: desk.attempts,
     fail: (...more) => void desk.faults.push(...more),
+    hangUp: () => {
+      for (const response of desk.hanging) response.destroy();
+      desk.hanging.clear();
+    },
     until: (ready) =>
       new Promise((resolve) => {
         const look = () => {
@@ -105,6 +115,7 @@ async function answer(desk: Desk, request: IncomingMessage, response: ServerResp
   const fault = desk.faults.shift();
   if (fault !== undefined) {
     if ('recorded' in fault && fault.recorded && !('error' in payload)) record(desk, payload);
+    if (fault.kind === 'hang') desk.hanging.add(response);
     answerFault(fault, response);
     return fault.kind;
   }

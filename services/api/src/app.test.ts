@@ -240,12 +240,26 @@ describe('a dependency that fails', () => {
   it('becomes 503 with Retry-After while it may heal', async () => {
     const query = () => Promise.reject(new Transient('connect ECONNREFUSED 10.0.0.7:8123', { retryAfterMs: 2500 }));
     const app = createApp({ ...api.deps, store: { ...api.deps.store, query, ping: query } });
-    for (const path of ['/v1/audit', '/readyz']) {
+    for (const [path, seconds] of [
+      ['/v1/audit', '3'],
+      ['/readyz', '1'],
+    ] as const) {
       const response = await app.request(path, { headers: headers() });
       assert.equal(response.status, 503);
-      assert.equal(response.headers.get('retry-after'), '3');
+      assert.equal(response.headers.get('retry-after'), seconds);
       assert.doesNotMatch(await response.text(), /10\.0\.0\.7/);
     }
+  });
+
+  it('does not make who watches us wait', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const ping = () => {
+      queueMicrotask(() => t.mock.timers.tick(2_000));
+      return new Promise<void>(() => {});
+    };
+    const app = createApp({ ...api.deps, store: { ...api.deps.store, ping } });
+    assert.equal((await app.request('/readyz')).status, 503);
+    assert.equal((await app.request('/healthz')).status, 200);
   });
 
   it('leaves /healthz answering, with the part that is down', async () => {

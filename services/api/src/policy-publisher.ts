@@ -1,8 +1,9 @@
 /** Copies approvals and actions from the store, where they are true, to `bintrail.policy`, where detect reads them. */
+import { readPolicyRecord } from '@bintrail/analysis/policy-view.ts';
 import type { Bus } from '@bintrail/runtime/bus.ts';
 import { Transient } from '@bintrail/runtime/errors.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
-import { type PolicyRecord, policyRecordSchema } from '@bintrail/schemas/policy.ts';
+import type { PolicyRecord } from '@bintrail/schemas/policy.ts';
 
 export const POLICY_TOPIC = 'bintrail.policy';
 
@@ -29,25 +30,25 @@ export function createPolicyPublisher(bus: Bus, log: Log): PolicyPublisher {
 
   async function send(): Promise<void> {
     clearTimeout(timer);
-    while (waiting.length > 0) {
-      const batch = waiting;
-      try {
+    try {
+      while (waiting.length > 0) {
+        const batch = waiting;
         await bus.publish(POLICY_TOPIC, batch.map(toMessage));
-      } catch (error) {
-        if (!(error instanceof Transient)) throw error;
-        log.warn({ err: error, waiting: waiting.length }, 'policy not published yet');
-        if (!isClosed) timer = setTimeout(flush, Math.max(RETRY_MS, error.retryAfterMs));
-        return;
+        waiting = waiting.slice(batch.length);
       }
-      waiting = waiting.slice(batch.length);
+    } catch (error) {
+      if (!(error instanceof Transient)) throw error;
+      log.warn({ err: error, waiting: waiting.length }, 'policy not published yet');
+      if (!isClosed) timer = setTimeout(flush, Math.max(RETRY_MS, error.retryAfterMs));
+    } finally {
+      // At once, not after the promise settled: what is published in between must start a run of its own.
+      sending = undefined;
     }
   }
 
-  function flush(): Promise<void> {
-    sending ??= send().finally(() => {
-      sending = undefined;
-    });
-    return sending;
+  async function flush(): Promise<void> {
+    if (waiting.length > 0) sending ??= send();
+    await sending;
   }
 
   async function publish(records: readonly PolicyRecord[]): Promise<void> {
@@ -75,8 +76,8 @@ async function heldRevisions(bus: Bus): Promise<Map<string, number>> {
   const held = new Map<string, number>();
   const follower = await bus.follow(POLICY_TOPIC, (records) => {
     for (const { key, value } of records) {
-      const parsed = policyRecordSchema.safeParse(JSON.parse(Buffer.from(value).toString()));
-      if (parsed.success) held.set(key, Math.max(held.get(key) ?? -1, parsed.data.revision));
+      const record = readPolicyRecord(value);
+      if (record !== undefined) held.set(key, Math.max(held.get(key) ?? -1, record.revision));
     }
   });
   await follower.close();

@@ -56,7 +56,7 @@ export function* planBlocks(plan: Plan, earlier: ReadonlySet<string>): Generator
     const { batch, definition, sizeBytes } = message;
     const key = messageKey(batch);
     const repeat = seen.has(key);
-
+    seen.add(key);
     messages.push({ batch, offset: record.offset, sizeBytes: record.value.length, repeat });
     if (repeat) continue;
     rows += batch.rows;

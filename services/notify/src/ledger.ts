@@ -82,7 +82,7 @@ export async function openLedger(bus: Bus, observer: LedgerObserver): Promise<Le
   };
 }
 
+/** Of the same millisecond, in the order of their first records. */
 function byAge(a: Pending, b: Pending): number {
-  if (a.queued_at !== b.queued_at) return a.queued_at < b.queued_at ? -1 : 1;
-  return a.group_id < b.group_id ? -1 : 1;
+  return Date.parse(a.queued_at) - Date.parse(b.queued_at);
 }

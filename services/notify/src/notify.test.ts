@@ -34,10 +34,11 @@ test('a finding is told once, with its evidence and counts, and each step is rec
 test('the plan is durable before the post', async (t) => {
   const { bus, receiver, start } = await makeStand(t);
   receiver.fail({ kind: 'hang', recorded: false });
-  const notify = await start({ postTimeoutMs: 1000 });
+  const notify = await start();
   await publishFindings(bus, [group(1)]);
   await receiver.until(() => receiver.attempts.length === 1);
   assert.deepEqual(await statesOf(bus), ['queued', 'planned']);
+  receiver.hangUp();
   await drained(bus, notify);
 });
 

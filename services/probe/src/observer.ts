@@ -78,9 +78,9 @@ export function createObserver(options: ObserverOptions): Observer {
     else options.out.add('digest', digestRow(subject, options.nowNs(), options.nextSeq(STREAM.digest)));
   };
   const resolve = (subject: Subject, evidence: Evidence, reading: Reading | undefined) => {
-    const { path, flags, container_id } = subject.row;
+    const { path, flags, ino, container_id } = subject.row;
     options
-      .packagesOf({ path, flags, container_id, tsNs: subject.tsNs }, evidence, reading)
+      .packagesOf({ path, flags, ino, container_id, tsNs: subject.tsNs }, evidence, reading)
       .then((found) => settle(subject, evidence, found))
       .catch(options.onFatal);
   };

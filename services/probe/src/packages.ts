@@ -1,7 +1,9 @@
 /** What the host's package database says of a path and the bytes that ran from it. */
+import { statSync } from 'node:fs';
+import { Transient } from '@bintrail/runtime/errors.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import type { DpkgDatabase } from './package-evidence/dpkg.ts';
-import { compare, hasRecord } from './package-evidence/evidence.ts';
+import { compare, hasRecord, type Owner } from './package-evidence/evidence.ts';
 import type { Evidence, Reading } from './reading.ts';
 
 export type PackageColumns = {
@@ -17,13 +19,15 @@ const NAMELESS = flagBit('memfd') | flagBit('unlinked');
 export type Asked = {
   readonly path: string;
   readonly flags: number;
+  readonly ino: bigint;
   readonly container_id: string;
   readonly tsNs: bigint;
 };
 
 /**
- * Evidence for one event. Only files of the host's own root are looked up, and only while the path still names the
- * bytes in question: an unlinked or replaced file is nobody's.
+ * Evidence for one event. Only files of the host's own root are looked up, and only while the path still names the very
+ * inode: an unlinked or replaced file is nobody's, and a service with a root directory of its own has other files there.
+ * A conffile is there to be edited: one that differs is `no_record`, not a mismatch.
  */
 export async function packageColumns(
   database: DpkgDatabase,
@@ -32,15 +36,34 @@ export async function packageColumns(
   reading: Reading | undefined,
 ): Promise<PackageColumns> {
   if (asked.container_id !== '' || asked.flags & NAMELESS || evidence.digest_strength === 'metadata') return NO_PACKAGE;
-  const owners = await database.ownersOf(asked.path);
-  if (owners === undefined || owners.length === 0) return NO_PACKAGE;
-  const first = owners[0]!;
-  if (reading?.md5 === undefined && hasRecord(owners)) return named(first.package, first.architecture, first.version, 'no_record');
+  if (!namesInode(asked.path, asked.ino)) return NO_PACKAGE;
+  const owners = await ownersOf(database, asked.path);
+  const first = owners[0];
+  if (first === undefined) return NO_PACKAGE;
+  if (reading?.md5 === undefined && hasRecord(owners)) return named(first, 'no_record');
   const found = compare(owners, reading?.md5 ?? '', Number(asked.tsNs / 1_000_000n));
   if (found.match === 'not_owned') return NO_PACKAGE;
-  return named(found.package, found.architecture, found.version, found.match);
+  const isEdited = found.match === 'mismatch' && found.record !== 'md5sums';
+  return named(found, isEdited ? 'no_record' : found.match);
 }
 
-function named(name: string, architecture: string, version: string, match: PackageColumns['package_match']): PackageColumns {
+/** Nobody's while the database cannot be read for want of descriptors or memory: evidence is optional, the event not. */
+async function ownersOf(database: DpkgDatabase, path: string): Promise<readonly Owner[]> {
+  try {
+    return (await database.ownersOf(path)) ?? [];
+  } catch (error) {
+    if (error instanceof Transient) return [];
+    throw error;
+  }
+}
+
+function namesInode(path: string, ino: bigint): boolean {
+  return statSync(Buffer.from(path, 'latin1'), { bigint: true, throwIfNoEntry: false })?.ino === ino;
+}
+
+function named(
+  { package: name, architecture, version }: Pick<Owner, 'package' | 'architecture' | 'version'>,
+  match: PackageColumns['package_match'],
+): PackageColumns {
   return { package: `dpkg:${name}:${architecture}`, package_version: version, package_match: match };
 }

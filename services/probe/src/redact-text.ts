@@ -13,14 +13,19 @@ const MAX_PADDING_CHARS = 8;
 /** `Authorization: Bearer X`: the scheme is no secret, unless nothing follows it. */
 const SCHEME = /^(?:bearer|basic|token|digest|negotiate|apikey)[ \t]+(?=[^ \t\r\n])/i;
 
-/** Where an unquoted value ends, by what stands before its name. */
+/** An unquoted value in a shell's word: a blank after a backslash belongs to it. */
+const WORD_VALUE = /(?:\\[ \t]|[^"' \t\r\n])*/y;
+
+/** `api_key: str = "x"`: what lies between the colon and the value in languages with types. */
+const TYPED = /[A-Za-z][\w.|]{0,40}[ \t]{0,4}=[ \t]{0,4}/y;
+
+/** Where another unquoted value ends, by what stands before its name. */
 const ENDS = {
   query: /[&# \t\r\n"'<>]/g,
   semicolons: /[;"'\r\n]/g,
   list: /[,}\])"' \t\r\n]/g,
   line: /["'\r\n]/g,
   newline: /[\r\n]/g,
-  word: /["' \t\r\n]/g,
   bracket: /\]/g,
 };
 
@@ -86,10 +91,15 @@ function valueAfter(text: string, separatorAt: number, name: Name): Range | unde
   // `"TOKEN="`: what follows closes the quotation around the name.
   if (opening && !name.quoted && opening.quote === name.opened?.quote && from === separatorAt + 1) return undefined;
   let value: Range | undefined;
-  if (opening) value = [from + lengthOf(opening), closingOf(text, from + lengthOf(opening), opening)];
+  if (opening) value = quotedValue(text, from, opening);
   else if (separator === '=') value = [from, wordValueEnd(text, from, name)];
   else if (separator === ':') value = colonValue(text, from, name, from === separatorAt + 1);
   return value && isSecretValue(text.slice(...value)) ? value : undefined;
+}
+
+function quotedValue(text: string, at: number, opening: Delimiter): Range {
+  const from = at + lengthOf(opening);
+  return [from, closingOf(text, from, opening)];
 }
 
 function isSecretValue(value: string): boolean {
@@ -114,15 +124,24 @@ function colonValue(text: string, at: number, name: Name, tight: boolean): Range
   if (name.quoted && text[at] === '{') return undefined;
   if (name.quoted && text[at] === '[') return [at + 1, endOf(text, at, 'bracket')];
   const whole = headerOnly || name.before === '' || name.opened || name.before === '\n';
-  if (!whole || name.quoted) return [at, name.quoted ? endOf(text, at, 'list') : wordValueEnd(text, at, name)];
+  if (name.quoted) return [at, endOf(text, at, 'list')];
+  if (!whole) return typedValue(text, at) ?? [at, wordValueEnd(text, at, name)];
   const from = at + (SCHEME.exec(text.slice(at, at + 32))?.[0].length ?? 0);
   if (!name.opened) return [from, endOf(text, from, name.before === '' ? 'newline' : 'line')];
   return [from, Math.min(closingOf(text, from, name.opened), endOf(text, from, 'newline'))];
 }
 
+function typedValue(text: string, at: number): Range | undefined {
+  TYPED.lastIndex = at;
+  const valueAt = at + (TYPED.exec(text)?.[0].length ?? 0);
+  const opening = valueAt > at ? delimiterAt(text, valueAt) : undefined;
+  return opening && quotedValue(text, valueAt, opening);
+}
+
 function wordValueEnd(text: string, from: number, name: Name): number {
   if (name.before === '' || !'?&#;,{[('.includes(name.before)) {
-    const end = endOf(text, from, 'word');
+    WORD_VALUE.lastIndex = from;
+    const end = from + (WORD_VALUE.exec(text)?.[0].length ?? 0);
     // A shell's `;` at the end is not the secret's.
     return text[end - 1] === ';' && end > from ? end - 1 : end;
   }

@@ -58,7 +58,7 @@ function redactWord(word: string, line: Line, depth: number): string {
   if (pending && !(pending.flagEndsIt && FLAG.test(body))) return open + maskFrom(body, 0, pending, depth) + close;
   const isCode = CODE_FLAG.test(previous) && hasBlank(body);
   const known = isCode ? undefined : (redactOption(body, line, depth) ?? redactNamed(body, line, depth));
-  noteProgram(body, previous, line);
+  noteProgram(body, previous, line, depth);
   if (known !== undefined) return open + known + close;
   if (depth === 0) return redactText(word);
   return hasBlank(word) && depth < MAX_DEPTH ? replaceQuotations(word, (inner) => redactShell(inner, depth + 1)) : word;
@@ -141,8 +141,8 @@ function maskFrom(word: string, from: number, { after, bareIsSecret }: Pending, 
   return word.slice(0, from) + open + body.slice(0, separatorAt + 1) + MASK + close + end;
 }
 
-/** Whose options follow. A name after `--name` is no program; a `;`, `|` or `&` ends the command. */
-function noteProgram(body: string, previous: string, line: Line): void {
+/** Whose options follow. A name after `--name` is no program; in shell text a `;`, `|` or `&` ends the command. */
+function noteProgram(body: string, previous: string, line: Line, depth: number): void {
   const program = programName(body);
   if (BY_PROGRAM.has(program) && !NAMING_FLAG.test(previous)) {
     line.program = program;
@@ -151,7 +151,7 @@ function noteProgram(body: string, previous: string, line: Line): void {
   }
   if (VERBS.has(body)) line.verbs.add(body);
   const another = line.program !== '' && body[0] !== '-' && BY_PROGRAM.get(line.program)?.[0]?.runsAnother;
-  if (another || ';|&'.includes(body.at(-1) ?? ' ')) line.program = '';
+  if (another || (depth > 0 && ';|&'.includes(body.at(-1) ?? ' '))) line.program = '';
 }
 
 /** What follows the last `/` or the shell's mark; empty where that is longer than any program named in the rules. */

@@ -191,6 +191,7 @@ export const NAME_RULES: readonly NameRule[] = [
       ['http', 'GET', 'https://h/', 'X-API-Key:{s}'],
       ['curl', 'https://h/?apikey={s}'],
       ['sh', '-c', "printf '%s' client_secret={s} > f"],
+      ['python3', '-c', 'import x; api_key: str = "{s}"; x.secret["client_secret"] = "{s}"'],
     ],
     harmless: [
       ['docker', 'build', '--secret', 'id=npm,src=/root/.npmrc', '.'],

@@ -188,16 +188,17 @@ test('while the dead-letter topic cannot be reached, the plan is not acknowledge
 });
 
 test('close while waiting for the next try leaves the plan undone and ends without an error', async (t) => {
-  const { bus, start } = await setUp(t);
+  const { bus, start, value } = await setUp(t);
   await publish(bus, 'a');
   const away = () => Promise.reject(new Transient('away', { retryAfterMs: 3_600_000 }));
   const first = start(away);
-  await until('it waits', async () => (await bus.lag('work', 'g')).records === 1);
+  await until('it waits', async () => (await value('retries_total')) === 1);
   await first.close();
   await first.done;
 
   const stop = new AbortController();
   const second = start(away, { signal: stop.signal });
+  await until('it waits', async () => (await value('retries_total')) === 2);
   stop.abort();
   await second.done;
   await start(away, { signal: AbortSignal.abort() }).done;
@@ -257,4 +258,5 @@ test('backoff doubles up to its cap, jitter takes at most half, and the dependen
   assert.equal(backoffMs(3, 0, limits, 1), 400);
   assert.equal(backoffMs(0, 5_000, limits, 0.5), 5_000);
   assert.equal(backoffMs(20, 5_000, limits, 0), 30_000);
+  assert.equal(backoffMs(0, Number.POSITIVE_INFINITY, limits, 0), 2_147_483_647);
 });

@@ -38,6 +38,9 @@ export type Pump = {
 /** 30 s: a dependency that is back is used soon, one that is down for a day costs a few log lines a minute. */
 const DEFAULT_BACKOFF: Backoff = { baseMs: 100, capMs: 30_000 };
 
+/** A timer set to more than this fires at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** Thrown inside the handler to leave a plan unacknowledged when the pump is stopped. */
 const STOPPED = new Error('the pump was stopped');
 
@@ -107,7 +110,8 @@ async function retry<T>(
  * up to half so that many do not return at once, and never less than the dependency asked for.
  */
 export function backoffMs(attempt: number, retryAfterMs: number, { baseMs, capMs }: Backoff, random: number): number {
-  return Math.max(retryAfterMs, Math.min(capMs, baseMs * 2 ** attempt) * (1 - random / 2));
+  const ownMs = Math.min(capMs, baseMs * 2 ** attempt) * (1 - random / 2);
+  return Math.min(MAX_TIMER_MS, Math.max(retryAfterMs, ownMs));
 }
 
 async function wait(ms: number, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -198,4 +199,33 @@ test('a closed bus says so', async (t) => {
   await bus.close();
   await assert.rejects(bus.publish('t', [message('k', 'a')]), /closed/);
   assert.throws(() => bus.subscribe({ topic: 't', group: 'g', ...wide }, async () => {}), /closed/);
+});
+
+test('a reader that fails while nobody listens to done ends the process', async () => {
+  const module = JSON.stringify(new URL('./sqlite-bus.contract.ts', import.meta.url).href);
+  for (const read of [
+    `bus.subscribe({ topic: 't', group: 'g', maxRecords: 1, maxBytes: 1 }, async () => { throw new Error('unheard') });`,
+    `await bus.follow('t', () => { throw new Error('unheard') });`,
+  ]) {
+    const script = `import { open } from ${module};
+      const bus = open(${JSON.stringify(await newLocation())});
+      ${read}
+      await bus.publish('t', [{ key: '', value: new Uint8Array() }]);
+      setInterval(() => {}, 1000);`;
+    const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    assert.equal(status, 1);
+    assert.match(stderr, /unheard/);
+  }
+});
+
+test('a subscription waits for a locked file instead of failing', async (t) => {
+  const folder = await newLocation();
+  const bus = openAt(t, folder);
+  await bus.publish('t', [message('k', 'a')]);
+  const other = new DatabaseSync(join(folder, 'bus.db'));
+  other.exec('BEGIN IMMEDIATE');
+  const { next } = hold(bus, { topic: 't', group: 'g', ...wide });
+  other.exec('ROLLBACK');
+  other.close();
+  assert.equal(text((await next()).plan.records[0]!.value), 'a');
 });

@@ -21,6 +21,7 @@ export type Source = {
 /** Values are read and unpacked this many bytes at a time, so that a large plan does not hold up the event loop. */
 const SLICE_BYTES = 1024 * 1024;
 const LOCKED_RETRY_MS = 100;
+const END_OF_TOPIC = Number.MAX_SAFE_INTEGER;
 
 /** The one partition every topic of this adapter has. */
 const PARTITION = 0;
@@ -30,42 +31,37 @@ export type Reading = Subscription & { readonly settled: Promise<void> };
 
 /** Joins the group at once and hands out plans until closed. */
 export function subscribe(source: Source, options: SubscribeOptions, handler: (plan: Plan) => Promise<void>): Reading {
-  const { log, groups } = source;
+  const { log, groups, busId } = source;
   if (options.maxRecords < 1) throw new RangeError('maxRecords must be at least 1');
-  const topic = log.topic(options.topic);
-  const member = log.transaction(() => groups.join(topic, options.group, randomUUID()));
+  const join = (): Joined => {
+    const topic = log.topic(options.topic);
+    return { topic, member: log.transaction(() => groups.join(topic, options.group, randomUUID())) };
+  };
+  let joined: Joined | undefined;
   return keepReading(source.wake, async (open) => {
-    const bounds = await whileLocked(open, () => nextBounds(source, topic, member, options));
-    if (bounds === undefined) return false;
-    const [records] = await Promise.all([readAll(topic, bounds), source.durable()]);
+    joined ??= await whileLocked(open, join);
+    const hand = joined && (await whileLocked(open, () => nextBounds(log, joined!, options)));
+    if (joined === undefined || hand === undefined) return false;
+    const [records] = await Promise.all([readAll(joined.topic, hand), source.durable()]);
     if (!open()) return false;
-    await handler({
-      busId: source.busId,
-      topic: options.topic,
-      group: options.group,
-      partition: PARTITION,
-      ...bounds,
-      records,
-    });
-    await whileLocked(alwaysOpen, () => log.transaction(() => member.acknowledge(bounds)));
+    const { topic, group } = options;
+    await handler({ busId, topic, group, partition: PARTITION, ...hand, records });
+    await whileLocked(alwaysOpen, () => log.transaction(() => joined!.member.acknowledge(hand)));
     source.acknowledged();
     return true;
   });
 }
 
+type Joined = { readonly topic: TopicLog; readonly member: Membership };
+
 /** The batch in hand, or a new one, or undefined when the group has read everything. */
-function nextBounds(
-  source: Source,
-  topic: TopicLog,
-  member: Membership,
-  options: SubscribeOptions,
-): Bounds | undefined {
+function nextBounds(log: Log, { topic, member }: Joined, options: SubscribeOptions): Bounds | undefined {
   const { acked, plan } = member.state();
   if (plan !== undefined) return plan;
   const to = topic.batchEnd(acked, options);
   if (to === undefined) return undefined;
   const bounds = { from: acked, to, atMs: Date.now() };
-  source.log.transaction(() => member.plan(bounds));
+  log.transaction(() => member.plan(bounds));
   return bounds;
 }
 
@@ -87,19 +83,23 @@ export function follow(
   name: string,
   handler: (records: readonly BusRecord[]) => void,
 ): Reading & { readonly caughtUp: Promise<void> } {
-  const topic = source.log.topic(name);
-  const end = topic.end();
   const { promise: caughtUp, resolve } = Promise.withResolvers<void>();
+  let opened: { topic: TopicLog; end: number } | undefined;
   let next = 0;
-  if (end === 0) resolve();
+  const openTopic = () => {
+    const topic = source.log.topic(name);
+    return { topic, end: topic.end() };
+  };
   const reading = keepReading(source.wake, async (open) => {
-    const records = await whileLocked(open, () => topic.read(next, Number.MAX_SAFE_INTEGER, SLICE_BYTES));
-    const last = records?.at(-1);
-    if (records !== undefined && last !== undefined) {
+    opened ??= await whileLocked(open, openTopic);
+    const records = opened && (await whileLocked(open, () => opened!.topic.read(next, END_OF_TOPIC, SLICE_BYTES)));
+    if (opened === undefined || records === undefined) return false;
+    const last = records.at(-1);
+    if (last !== undefined) {
       handler(records);
       next = last.offset + 1;
     }
-    if (next >= end || last === undefined) resolve();
+    if (next >= opened.end || last === undefined) resolve();
     await turn();
     return last !== undefined;
   });

@@ -47,7 +47,7 @@ const WAL_KEEP_BYTES = 16 * 1024 * 1024;
  *
  * `synchronous=NORMAL`: a commit is in the kernel's hands, so it outlives `kill -9`; for power loss the bus itself
  * calls fdatasync on the log (`sqlite-sync.ts`), off the event loop and without holding SQLite's write lock.
- * @throws SetupError when the folder or files cannot be used.
+ * @throws SetupError when the folder or files cannot be used, Transient when another process keeps them locked.
  */
 export function openBusFile(path: string): BusFile {
   const folder = dirname(path);
@@ -56,7 +56,7 @@ export function openBusFile(path: string): BusFile {
   try {
     return asUser({ uid, gid }, () => openOrCreate(path));
   } catch (error) {
-    throw setupFault(error, path) ?? error;
+    throw setupFault(error, path) ?? busError(error);
   }
 }
 

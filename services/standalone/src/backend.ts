@@ -54,7 +54,7 @@ async function startMessage(): Promise<BackendStart> {
   }
 }
 
-async function start({ store: storeOptions, homeDir, user }: BackendStart): Promise<void> {
+async function start({ store: storeOptions, homeDir, tokenPath, user }: BackendStart): Promise<void> {
   if (user !== undefined) dropPrivileges(user);
   const config = readConfig(process.env, {
     host: setting('BINTRAIL_HOST', text, '127.0.0.1'),
@@ -84,7 +84,7 @@ async function start({ store: storeOptions, homeDir, user }: BackendStart): Prom
   const detect = await createDetect(common);
   shutdown.onClose('detect', detect.close);
   const notify = await createNotify({
-    ...{ ...common, webhookUrl: config.webhookUrl, apiUrl: server.url, tokenPath: join(homeDir, 'token') },
+    ...{ ...common, webhookUrl: config.webhookUrl, apiUrl: server.url, tokenPath },
     counts: findingCounts(store),
   });
   shutdown.onClose('notify', notify.close);
@@ -102,13 +102,8 @@ async function start({ store: storeOptions, homeDir, user }: BackendStart): Prom
     },
   });
   await announceFindings(bus);
-  const tokenPath = api.firstToken?.path ?? null;
-  tell({
-    kind: 'ready',
-    url: server.url,
-    tokenPath,
-    tokenNote: api.firstToken?.state === 'lost' ? api.firstToken.remedy : '',
-  });
+  const tokenNote = api.firstToken?.state === 'lost' ? api.firstToken.remedy : '';
+  tell({ kind: 'ready', url: server.url, hasToken: api.firstToken !== null, tokenNote });
 }
 
 /** A server that is just starting is waited for; the embedded engine answers before this process is told of it. */

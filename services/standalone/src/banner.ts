@@ -8,7 +8,6 @@ export type Facts = {
   readonly tokenPath: string | null;
   readonly tokenNote: string;
   readonly homeDir: string;
-  readonly homeNote: string;
   readonly store: string;
   readonly slack: boolean;
 };
@@ -23,7 +22,7 @@ export function banner(facts: Facts): string {
     '',
     `  API      ${url}    documentation: ${url}/docs`,
     `  token    ${tokenPath ?? 'from BINTRAIL_ADMIN_TOKEN_HASH'}${facts.tokenNote && ` (${facts.tokenNote})`}`,
-    `  data     ${facts.homeDir}${facts.homeNote && ` (${facts.homeNote})`}`,
+    `  data     ${facts.homeDir}`,
     `  store    ${facts.store}`,
     `  Slack    ${facts.slack ? 'on' : 'off: set SLACK_WEBHOOK_URL to be paged'}`,
     '',

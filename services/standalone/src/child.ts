@@ -65,5 +65,8 @@ export function firstMessage<In, Out extends { kind: string }, K extends Out['ki
   const ended = child.done.then(() => {
     throw new Error(`the child was stopped before it said ${kind}`);
   });
-  return Promise.race([arrived, ended]);
+  const first = Promise.race([arrived, ended]);
+  // Whoever waits for it may look only after starting other parts.
+  first.catch(() => {});
+  return first;
 }

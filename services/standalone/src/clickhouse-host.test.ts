@@ -29,9 +29,7 @@ import { startClickHouse } from './clickhouse-host.ts';
 const skip = isRoot ? false : 'needs root, to be more than one user';
 
 describe('the embedded ClickHouse', () => {
-  it('keeps every acknowledged row when it is killed, says so, and starts again on them', {
-    timeout: 60_000,
-  }, async () => {
+  it('keeps every acknowledged row when it is killed, and says so', { timeout: 60_000 }, async ({ signal }) => {
     const engine = await startTestEngine();
     const store = openStore(engine);
     await store.command('CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id');

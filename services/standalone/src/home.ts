@@ -1,35 +1,56 @@
 /** $BINTRAIL_HOME: where it is, whose it is, and that only one Bintrail uses it. */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import type { User } from '@bintrail/runtime/privileges.ts';
 
-/** Where data goes when the folder of the checkout cannot be used by the unprivileged user. */
-const SYSTEM_HOME = '/var/lib/bintrail';
+/** Where a folder that lies behind closed doors is mounted a second time. */
+const ALIASES = '/run/bintrail';
 
 export type Home = {
+  /** The folder as the operator knows it. */
   readonly path: string;
-  /** Why it is not the folder one would expect; '' when it is. */
-  readonly note: string;
+  /** The same folder by a path that the unprivileged user can walk. */
+  readonly reachablePath: string;
+  /** Takes the second mount away, where there is one. */
+  readonly release: () => void;
 };
 
 /**
- * Chooses and prepares the folder. As root everything but the probe runs as `user`, who must be able to get there: a
- * checkout below /root is out of reach, so without a setting the data goes to /var/lib/bintrail then.
- * @throws SetupError when a folder set by the operator cannot be used
+ * Prepares the folder. As root everything but the probe runs as `user`, who must be able to get there: a checkout below
+ * /root or a fresh temporary folder is closed to him, so the folder is then bind-mounted where he can reach it.
+ * @throws SetupError when that is not allowed
  */
 export function prepareHome(setting: string | undefined, checkout: string, user: User | undefined): Home {
-  const wanted = resolve(setting ?? join(checkout, '.bintrail'));
-  const obstacle = user && closedFolder(dirname(wanted), user);
-  if (obstacle === undefined) return { path: makeFolder(wanted, user), note: '' };
-  if (setting !== undefined) {
-    throw new SetupError(
-      `BINTRAIL_HOME=${wanted} is out of reach of the user bintrail: ${obstacle} is closed to others`,
-      `choose another folder, such as ${SYSTEM_HOME}, or run chmod o+x ${obstacle}`,
-    );
+  const path = resolve(setting ?? join(checkout, '.bintrail'));
+  mkdirSync(path, { recursive: true });
+  if (user !== undefined) chownSync(path, user.uid, user.gid);
+  // Others may name what they know of, such as the token, but list nothing.
+  chmodSync(path, 0o711);
+  const closed = user && closedFolder(dirname(path), user);
+  if (closed === undefined) return { path, reachablePath: path, release: () => {} };
+  return { path, ...mountAgain(path, closed) };
+}
+
+function mountAgain(path: string, closed: string): Omit<Home, 'path'> {
+  const alias = join(ALIASES, createHash('sha256').update(path).digest('hex').slice(0, 16));
+  mkdirSync(alias, { recursive: true, mode: 0o711 });
+  // Left over from a start that was killed: it is the same folder, or none.
+  const [here, there] = [statSync(path), statSync(alias)];
+  if (here.dev !== there.dev || here.ino !== there.ino) {
+    const { status, stderr } = spawnSync('mount', ['--bind', path, alias], { encoding: 'utf8' });
+    if (status !== 0) {
+      throw new SetupError(
+        `the user bintrail cannot reach ${path}, as ${closed} is closed to others, nor may it be mounted elsewhere: ${stderr}`,
+        'set BINTRAIL_HOME to a folder below /var/lib, for example',
+      );
+    }
   }
-  return { path: makeFolder(SYSTEM_HOME, user), note: `${obstacle} is closed to the user bintrail` };
+  // Lazily: whatever still holds a file open must not keep the rest from ending.
+  return { reachablePath: alias, release: () => void spawnSync('umount', ['--lazy', alias]) };
 }
 
 /** The outermost existing folder on the way that this user may not enter. */
@@ -41,14 +62,6 @@ function closedFolder(path: string, user: User): string | undefined {
   if (stat === undefined) return undefined;
   const bit = stat.uid === user.uid ? 0o100 : stat.gid === user.gid ? 0o010 : 0o001;
   return stat.mode & bit ? undefined : path;
-}
-
-/** 0711: others may name what they know of, such as the token's path, but see nothing. */
-function makeFolder(path: string, user: User | undefined): string {
-  mkdirSync(path, { recursive: true });
-  if (user !== undefined) chownSync(path, user.uid, user.gid);
-  chmodSync(path, 0o711);
-  return path;
 }
 
 export type HomeLock = { readonly release: () => void };

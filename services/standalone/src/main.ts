@@ -47,28 +47,30 @@ async function start(): Promise<void> {
   const server = config.clickHouseUrl === undefined ? undefined : parseClickHouseUrl(config.clickHouseUrl);
   const user = unprivilegedUser();
   const home = prepareHome(config.homeDir, CHECKOUT, user);
+  shutdown.onClose('home', home.release);
   const lock = lockHome(home.path);
   shutdown.onClose('lock', lock.release);
-  await createBus(home.path, user);
+  await createBus(home.reachablePath, user);
 
-  const env = { ...process.env, BINTRAIL_HOME: home.path };
+  const env = { ...process.env, BINTRAIL_HOME: home.reachablePath };
   const backend = startChild<ToBackend, FromBackend>('the backend', BACKEND, env);
   const backendReady = firstMessage(backend, 'ready');
-  const store = server ?? (await startEngine(home.path, user));
+  const store = server ?? (await startEngine(home.reachablePath, user));
   // Closed in reverse: the probe first, so that what it saw last is stored, then the backend, then the engine.
   shutdown.onClose('backend', backend.stop);
-  backend.send({ kind: 'start', store, homeDir: home.path, user });
+  const tokenPath = join(home.path, 'token');
+  backend.send({ kind: 'start', store, homeDir: home.reachablePath, tokenPath, user });
   const probe = startChild<never, FromProbe>('the probe', PROBE, withoutSecrets(env));
   shutdown.onClose('probe', probe.stop);
-  const [{ url, tokenPath, tokenNote }, { hooks, marks }] = await Promise.all([
+  const [{ url, hasToken, tokenNote }, { hooks, marks }] = await Promise.all([
     backendReady,
     firstMessage(probe, 'ready'),
   ]);
   backend.send({ kind: 'probe', hooks });
   const storeName = server ? `ClickHouse at ${new URL(server.url).host}` : 'embedded ClickHouse';
   const slack = config.webhookUrl !== undefined;
-  const facts = { url, hooks, marks, tokenPath, tokenNote, homeDir: home.path, homeNote: home.note, slack };
-  process.stdout.write(banner({ ...facts, store: storeName }));
+  const token = { tokenPath: hasToken ? tokenPath : null, tokenNote };
+  process.stdout.write(banner({ url, hooks, marks, ...token, homeDir: home.path, store: storeName, slack }));
   backend.onMessage((message) => {
     if (message.kind === 'finding') process.stdout.write(`${message.line}\n`);
   });
@@ -94,7 +96,7 @@ async function createBus(homeDir: string, user: User | undefined): Promise<void>
 }
 
 async function startEngine(homeDir: string, user: User | undefined): Promise<StoreOptions> {
-  const engine = await startClickHouse({ homeDir, ...user, log: (line) => log.info({ part: 'clickhouse' }, line) });
+  const engine = await startClickHouse({ homeDir, ...user, log: (line) => log.debug({ part: 'clickhouse' }, line) });
   shutdown.onClose('clickhouse', engine.stop);
   engine.done.catch(shutdown.fail);
   const { url, username, password, database } = engine;

@@ -6,6 +6,8 @@ export type BackendStart = {
   readonly kind: 'start';
   readonly store: StoreOptions;
   readonly homeDir: string;
+  /** The token's path as the operator knows it: what messages and examples show. */
+  readonly tokenPath: string;
   readonly user: { readonly uid: number; readonly gid: number } | undefined;
 };
 
@@ -15,7 +17,7 @@ export type ProbeState = { readonly kind: 'probe'; readonly hooks: 'tracepoint' 
 export type ToBackend = BackendStart | ProbeState;
 
 export type FromBackend =
-  | { readonly kind: 'ready'; readonly url: string; readonly tokenPath: string | null; readonly tokenNote: string }
+  | { readonly kind: 'ready'; readonly url: string; readonly hasToken: boolean; readonly tokenNote: string }
   | { readonly kind: 'finding'; readonly line: string };
 
 export type FromProbe = { readonly kind: 'ready'; readonly hooks: 'tracepoint'; readonly marks: number };

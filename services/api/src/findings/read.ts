@@ -111,9 +111,8 @@ export async function listFindings(
   judging: Judging,
 ): Promise<{ readonly findings: StandingFinding[]; readonly next: FindingKey | undefined }> {
   const findings: StandingFinding[] = [];
-  let [last, examined] = [after, 0];
+  let [last, examined, size] = [after, 0, Math.min(CHUNK, limit + 1)];
   while (examined < MAX_EXAMINED) {
-    const size = Math.min(CHUNK, limit + 1);
     const keys = await readKeys(store, filters, window.sinceNs, last, size);
     const ids = keys.map(([, id]) => id);
     const rows = new Map((await readFindings(store, ids, judging, filters.node)).map((row) => [row.first.id, row]));
@@ -126,6 +125,7 @@ export async function listFindings(
     }
     if (keys.length < size) return { findings, next: undefined };
     examined += keys.length;
+    size = CHUNK;
   }
   return { findings, next: last };
 }

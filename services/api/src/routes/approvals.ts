@@ -40,6 +40,16 @@ const approvalAnswer = approvalSchema
     },
   });
 
+const approvalBody = approvalInputSchema.openapi('ApprovalInput', {
+  example: {
+    match: { sha256: ['9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'] },
+    effect: 'allow',
+    scope: { workload: '*' },
+    reason: 'our own backup tool, built from tag v2.3',
+    expires_at: null,
+  },
+});
+
 const idParams = z.object({ id: z.string().min(1).max(64) });
 
 const list = createRoute({
@@ -70,7 +80,7 @@ const create = createRoute({
   summary: 'Approve or deny by digest, package or path',
   description: 'Every verdict asked for from here on is judged by it.',
   ...needs('analyst'),
-  request: { body: jsonBody(approvalInputSchema.openapi('ApprovalInput'), 'What to approve or deny, where, and why.') },
+  request: { body: jsonBody(approvalBody, 'What to approve or deny, where, and why.') },
   responses: { 201: json(approvalAnswer, 'The approval as it counts from now on.'), ...problems(...WRITE_PROBLEMS) },
 });
 

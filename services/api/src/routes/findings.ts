@@ -134,12 +134,12 @@ export function findingsRoutes(app: App): void {
     const { deps } = c.var;
     const page = openPage('findings', query, keySchema, deps.clock());
     const { rule, state, sha256, workload, node } = query;
+    const policy_revision = deps.approvals.revision();
     const [{ findings, next }, coverage] = await Promise.all([
       listFindings(deps.store, { ...page, rule, state, sha256, workload, node }, judgingOf(deps)),
       windowCoverage(deps.store, { ...page.window, node, workload }),
     ]);
     const next_cursor = next === undefined ? null : page.next(next);
-    const policy_revision = deps.approvals.revision();
     return c.json({ items: findings.map(answerOf), next_cursor, coverage, policy_revision }, 200);
   });
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Transient } from '@bintrail/runtime/errors.ts';
 import { createRoute, z } from '@hono/zod-openapi';
 import { json, needs, problems, READ_PROBLEMS } from '../answers.ts';
@@ -55,7 +56,7 @@ export function healthRoutes(app: App): void {
   });
 
   app.openapi(ready, async (c) => {
-    await c.var.deps.store.ping();
+    if (!(await storeAnswers(c.var.deps))) throw new Transient('the store does not answer');
     return c.json({ ready: true }, 200);
   });
 
@@ -65,12 +66,17 @@ export function healthRoutes(app: App): void {
   });
 }
 
+// Who watches us gives up after a few seconds, and a store that takes as long serves nobody.
+const PING_MS = 2_000;
+
 async function storeAnswers({ store }: Deps): Promise<boolean> {
-  try {
-    await store.ping();
-    return true;
-  } catch (error) {
-    if (error instanceof Transient) return false;
-    throw error;
-  }
+  const ping = store.ping().then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof Transient) return false;
+      throw error;
+    },
+  );
+  const tooLong = delay(PING_MS, false, { ref: false });
+  return Promise.race([ping, tooLong]);
 }

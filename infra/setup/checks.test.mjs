@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { makeCheckout } from './checkout.fixture.mjs';
+import { describeMissing, findMissing } from './checks.mjs';
+import { installCommand } from './packages.mjs';
+
+const BUILDS = [{ tool: 'clang' }, { tool: 'cc' }];
+const names = (missing) => missing.map((need) => need.name).sort();
+
+describe('on Linux', { skip: process.platform !== 'linux' && 'this is not Linux' }, () => {
+  test('an empty machine misses everything, and one command of its package manager brings it', (t) => {
+    const { root: base, commands, write } = makeCheckout(t);
+    write(path.join(commands, 'apt-get'), '', 0o755);
+    const env = { PATH: commands };
+    const missing = findMissing({ mode: 'start', env, builds: BUILDS, writes: [], base });
+    assert.deepEqual(names(missing), ['asm/types.h', 'bpf/bpf_helpers.h', 'clang', 'dlfcn.h', 'libbpf.so.1', 'npm']);
+    const words = installCommand(missing, env).replace(/^sudo |(?<=&& )sudo /g, '');
+    assert.match(
+      words,
+      /^apt-get update && apt-get install -y --no-install-recommends .*npm libbpf1 libbpf-dev linux-libc-dev clang libc6-dev$/,
+    );
+    assert.ok(describeMissing(missing, env).includes(words.split(' && ')[1]));
+  });
+
+  test('what is there, under whatever package name, is not missing', (t) => {
+    const {
+      root: base,
+      commands,
+      write,
+    } = makeCheckout(t, {
+      'usr/lib64/libbpf.so.1': '',
+      'usr/include/bpf/bpf_helpers.h': '',
+      'usr/include/aarch64-linux-gnu/asm/types.h': '',
+      'usr/include/dlfcn.h': '',
+    });
+    for (const name of ['npm', 'clang-17']) write(path.join(commands, name), '', 0o755);
+    const env = { PATH: commands };
+    assert.deepEqual(findMissing({ mode: 'start', env, builds: BUILDS, writes: [], base }), []);
+  });
+
+  test('what only a build needs is not asked for once it is built', (t) => {
+    const { root: base, commands, write } = makeCheckout(t, { 'usr/lib/libbpf.so.1': '' });
+    write(path.join(commands, 'npm'), '', 0o755);
+    assert.deepEqual(findMissing({ mode: 'start', env: { PATH: commands }, builds: [], writes: [], base }), []);
+  });
+
+  test('a package manager nobody taught us leaves the names to look for', (t) => {
+    const { root: base, commands } = makeCheckout(t);
+    const env = { PATH: commands };
+    const text = describeMissing(findMissing({ mode: 'start', env, builds: BUILDS, writes: [], base }), env);
+    assert.match(text, /No package manager known to Bintrail .*Debian's packages are: npm libbpf1 .*clang/s);
+  });
+
+  test('no command is offered for what no package brings', () => {
+    const text = describeMissing([{ name: 'a moon', purpose: 'for the tides', remedy: 'wait for the night' }], {
+      PATH: '',
+    });
+    assert.match(text, /a moon {2}for the tides\n.*→ wait for the night/);
+    assert.doesNotMatch(text, /install/);
+  });
+});

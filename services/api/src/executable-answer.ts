@@ -1,0 +1,87 @@
+/** What is told of an executable, whoever asks: its verdict, and what its sightings have in common. */
+import type { CombinedVerdict } from '@bintrail/analysis/worst.ts';
+import { PACKAGE_MATCHES } from '@bintrail/schemas/digest-words.ts';
+import { VERDICTS } from '@bintrail/schemas/sighting.ts';
+import { z } from '@hono/zod-openapi';
+import type { SeenSighting } from './findings/facts.ts';
+import { MAX_KINDS } from './queries/executables.ts';
+import { rfc3339FromNs, timeText } from './time.ts';
+
+/** Names shown of each kind, the most frequent first; a count beside them says how many there are. */
+export const MAX_NAMES = 20;
+
+const names = z.array(z.string()).describe(`The most frequent first, at most ${MAX_NAMES}.`);
+
+export const verdictAnswer = z
+  .object({
+    value: z.enum(VERDICTS).describe('The worst over the sightings asked for, by the approvals of now.'),
+    why: z.string(),
+    approval_id: z.string().nullable(),
+    verdicts: z.object(Object.fromEntries(VERDICTS.map((value) => [value, z.int()])) as Record<string, z.ZodInt>),
+  })
+  .openapi('Verdict');
+
+export const executableFields = {
+  verdict: verdictAnswer,
+  roles: z.array(z.string()),
+  paths: names,
+  path_count: z.int(),
+  packages: z
+    .array(z.object({ name: z.string(), version: z.string(), match: z.enum(PACKAGE_MATCHES) }))
+    .describe(`Packages that own its paths, and whether the content is what they record; at most ${MAX_NAMES}.`),
+  images: names,
+  image_count: z.int(),
+  strengths: z.record(z.string(), z.int()).describe('How sure the digest is: sightings by strength.'),
+  first_seen: timeText,
+  last_seen: timeText,
+  truncated: z
+    .boolean()
+    .describe(`More than ${MAX_KINDS} kinds of sightings: verdict, names and counts are of the most frequent ones.`),
+};
+
+export function executableAnswer(seen: readonly SeenSighting[], verdict: CombinedVerdict, truncated: boolean) {
+  const { paths, images } = { paths: tally(seen, ({ path }) => path), images: tally(seen, ({ image }) => image) };
+  return {
+    verdict: { ...verdict, verdicts: { ...verdict.verdicts } },
+    roles: [...tally(seen, ({ role }) => role).keys()],
+    paths: firstOf(paths),
+    path_count: paths.size,
+    packages: packagesOf(seen),
+    images: firstOf(images),
+    image_count: images.size,
+    strengths: Object.fromEntries(tally(seen, ({ digest_strength }) => digest_strength)),
+    first_seen: rfc3339FromNs(seen.map(({ firstNs }) => firstNs).reduce((a, b) => (b < a ? b : a))),
+    last_seen: rfc3339FromNs(seen.map(({ lastNs }) => lastNs).reduce((a, b) => (b > a ? b : a))),
+    truncated,
+  };
+}
+
+export function countOf(seen: readonly SeenSighting[]): number {
+  return seen.reduce((sum, { n }) => sum + n, 0);
+}
+
+/** How often each text was seen, the most frequent first; the empty one is left out. */
+export function tally(
+  seen: readonly SeenSighting[],
+  textOf: (sighting: SeenSighting['sighting']) => string,
+): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { sighting, n } of seen) {
+    const text = textOf(sighting);
+    if (text !== '') counts.set(text, (counts.get(text) ?? 0) + n);
+  }
+  return new Map([...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)));
+}
+
+export function firstOf(counts: ReadonlyMap<string, number>): string[] {
+  return [...counts.keys()].slice(0, MAX_NAMES);
+}
+
+function packagesOf(seen: readonly SeenSighting[]) {
+  const owned = seen.filter(({ sighting }) => sighting.package_match !== '');
+  const keys = tally(owned, (one) => JSON.stringify([one.package, one.package_version, one.package_match]));
+  return firstOf(keys).map((key) => {
+    const [name, version, match] = JSON.parse(key) as [string, string, (typeof PACKAGE_MATCHES)[number]];
+    return { name, version, match };
+  });
+}
