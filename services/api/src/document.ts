@@ -19,6 +19,8 @@ filters, for the next page. A page may be short or empty and still have a next o
 \`\\xNN\`. Workload ids contain \`/\`: percent-encode them in a path, or use the query parameter.`;
 
 const TAGS = {
+  binaries: 'What ran, by content: verdict, where it was seen, where it runs.',
+  workloads: 'What each workload normally runs.',
   findings: 'What somebody should look at, and what was done about it.',
   approvals: 'What is allowed and what is denied, where, until when, and why.',
   audit: 'Who changed what.',

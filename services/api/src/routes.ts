@@ -2,12 +2,16 @@
 import type { App } from './deps.ts';
 import { approvalsRoutes } from './routes/approvals.ts';
 import { auditRoutes } from './routes/audit.ts';
+import { binariesRoutes } from './routes/binaries.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { findingsRoutes } from './routes/findings.ts';
 import { healthRoutes } from './routes/health.ts';
 import { tokensRoutes } from './routes/tokens.ts';
+import { workloadsRoutes } from './routes/workloads.ts';
 
 export function addRoutes(app: App): void {
+  binariesRoutes(app);
+  workloadsRoutes(app);
   findingsRoutes(app);
   approvalsRoutes(app);
   auditRoutes(app);

@@ -50,21 +50,21 @@ describe('migrate', () => {
     });
 
   it('gives an empty store the tables of every event, column for column', async () => {
-    assert.equal(await migrate(store, readMigrations(MIGRATIONS)), STATEMENTS.length);
+    assert.equal(await migrate(store, MIGRATIONS), STATEMENTS.length);
     for (const definition of Object.values(EVENTS) as EventDefinition[]) {
       assert.deepEqual(await columns(definition.table), storeColumns(definition), definition.table);
     }
   });
 
   it('does nothing the second time', async () => {
-    await migrate(store, readMigrations(MIGRATIONS));
+    await migrate(store, MIGRATIONS);
     const before = await store.query('SELECT * FROM schema_migrations ORDER BY ALL');
-    assert.equal(await migrate(store, readMigrations(MIGRATIONS)), 0);
+    assert.equal(await migrate(store, MIGRATIONS), 0);
     assert.deepEqual(await store.query('SELECT * FROM schema_migrations ORDER BY ALL'), before);
   });
 
   it('keeps tokens of past inserts on every table that a plan reaches, views included', async () => {
-    await migrate(store, readMigrations(MIGRATIONS));
+    await migrate(store, MIGRATIONS);
     const forgetful = await store.query(`SELECT name FROM system.tables
       WHERE database = 'bintrail' AND engine LIKE '%MergeTree'
         AND NOT engine_full LIKE '%non_replicated_deduplication_window = 10000%'
@@ -86,7 +86,7 @@ describe('migrate', () => {
       const finished = async () => {
         // The journal's own statement, one that is applied, and one that breaks off.
         left = 3;
-        return await migrate(breaking, readMigrations(MIGRATIONS)).then(
+        return await migrate(breaking, MIGRATIONS).then(
           () => true,
           (error: unknown) => !(error instanceof Transient),
         );
@@ -94,7 +94,7 @@ describe('migrate', () => {
       let crashes = 0;
       while (!(await finished())) crashes += 1;
       assert.equal(crashes, STATEMENTS.length - 1);
-      assert.equal(await migrate(store, readMigrations(MIGRATIONS)), 0);
+      assert.equal(await migrate(store, MIGRATIONS), 0);
     });
   }
 

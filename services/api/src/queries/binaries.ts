@@ -44,46 +44,55 @@ export async function listBinaries(
   let { after } = question;
   let size = Math.min(limit + 1, MAX_CHUNK);
   for (let examined = 0; examined < MAX_EXAMINED; size = Math.min(size * 2, MAX_CHUNK)) {
-    const chunk = await readChunk(store, { ...question, after }, judging, size);
+    const digests = await readDigests(store, { ...question, after }, judging, size);
+    if (digests.length === 0) return page(undefined);
+    const chunk = await readExecutables(store, sqlScope(scope), AMONG_DIGESTS, { digests });
     for (const binary of await judgeExecutables(store, chunk.executables, judging)) {
       const passes = verdict === undefined || binary.verdict.value === verdict;
       if (passes && found.length === limit) return page(after);
       if (passes) found.push(binary);
       [after] = binary.key;
     }
-    if (chunk.isEnd) return page(undefined);
+    if (chunk.isEnd && digests.length < size) return page(undefined);
+    if (chunk.isEnd) after = digests.at(-1);
     examined += chunk.rowCount;
   }
   return page(after);
 }
 
-async function readChunk(store: Store, question: BinariesQuestion, { approvals, nowMs }: Judging, size: number) {
-  const scope = sqlScope(question.scope);
-  const { verdict, firstSeenSinceNs, after = '' } = question;
+const AMONG_DIGESTS = 'sha256 IN (SELECT toFixedString(unhex(arrayJoin({digests:Array(String)})), 32))';
+
+/** The next digests that may be asked for; some may turn out not to be. */
+async function readDigests(
+  store: Store,
+  { scope: asked, verdict, firstSeenSinceNs, after = '' }: BinariesQuestion,
+  { approvals, nowMs }: Judging,
+  size: number,
+): Promise<string[]> {
+  const scope = sqlScope(asked);
   const candidates = verdict === undefined ? { sql: '1', params: {} } : candidateFilter(approvals, verdict, nowMs);
   const rest = `${HAS_DIGEST} AND sha256 > toFixedString(unhex({after:String}), 32)`;
   const there = `${rest} AND ${scope.place} AND ${scope.hours}`;
-  const onNode =
-    scope.onNode === '1'
-      ? '1'
-      : `sha256 IN (SELECT sha256 FROM sighting_nodes WHERE ${there} AND ${scope.onNode})`;
-  const isNew = firstSeenSinceNs === undefined ? '1' : `sha256 NOT IN (SELECT sha256 FROM ${seenBefore(scope, rest)})`;
-  const chunk = await readExecutables(
-    store,
-    scope,
-    `sha256 IN (
-       SELECT DISTINCT sha256 FROM sightings
-       WHERE ${there} AND ${scope.ofSightings} AND ${candidates.sql} AND ${onNode} AND ${isNew}
-       ORDER BY sha256 LIMIT {size:UInt32})`,
+  const conditions = [there, scope.ofSightings, candidates.sql];
+  if (asked.node !== undefined) {
+    conditions.push(`sha256 IN (SELECT sha256 FROM sighting_nodes WHERE ${there} AND ${scope.onNode})`);
+  }
+  if (firstSeenSinceNs !== undefined) {
+    conditions.push(`sha256 NOT IN (SELECT sha256 FROM ${seenBefore(scope, rest)})`);
+  }
+  const rows = await store.query<{ sha: string }>(
+    `SELECT lower(hex(digest)) AS sha FROM (
+       SELECT DISTINCT sha256 AS digest FROM sightings WHERE ${conditions.join(' AND ')}
+       ORDER BY sha256 LIMIT {size:UInt32}) ORDER BY digest`,
     {
+      ...scope.params,
       ...(candidates.params as Record<string, Parameter>),
       after,
       size,
       ...(firstSeenSinceNs === undefined ? {} : { first_seen_since: sqlTime(firstSeenSinceNs) }),
     },
   );
-  // A digest may have nothing in the window but in the hours at its ends: fewer than asked is not the end.
-  return chunk;
+  return rows.map(({ sha }) => sha);
 }
 
 /** Rows of the scope from before `{first_seen_since}`, at any time. */
@@ -125,8 +134,7 @@ type NodeRow = { sha: string; node: string; nodes: string; total: string };
 async function withNodes(store: Store, asked: Scope, binaries: readonly Judged[]): Promise<Binary[]> {
   if (binaries.length === 0) return [];
   const { params, place, hours, ofSightings, onNode, inWindow } = sqlScope(asked);
-  const which = 'sha256 IN (SELECT toFixedString(unhex(arrayJoin({digests:Array(String)})), 32))';
-  const there = `${which} AND ${place} AND ${hours}`;
+  const there = `${AMONG_DIGESTS} AND ${place} AND ${hours}`;
   const ofPackage =
     ofSightings === '1'
       ? '1'

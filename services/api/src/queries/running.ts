@@ -1,6 +1,7 @@
 /** Processes that run a content now, as far as the events say. */
-import { formatExecId } from '@bintrail/schemas/exec-id.ts';
+
 import type { Store } from '@bintrail/runtime/store.ts';
+import { formatExecId } from '@bintrail/schemas/exec-id.ts';
 import { z } from '@hono/zod-openapi';
 import { shown } from '../findings/subject.ts';
 import { rfc3339FromNs, timeText } from '../time.ts';

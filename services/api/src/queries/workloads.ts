@@ -114,7 +114,10 @@ export async function listExecutables(
   });
   const executables = page.executables.slice(0, limit);
   const isEnd = page.isEnd && executables.length === page.executables.length;
-  return { executables: await judgeExecutables(store, executables, judging), next: isEnd ? undefined : executables.at(-1)?.key };
+  return {
+    executables: await judgeExecutables(store, executables, judging),
+    next: isEnd ? undefined : executables.at(-1)?.key,
+  };
 }
 
 type Part<Row> = { readonly rows: Row[]; readonly truncated: boolean };

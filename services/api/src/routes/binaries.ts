@@ -14,12 +14,13 @@ import {
 import { coverageSchema } from '../coverage-answer.ts';
 import type { App, Deps } from '../deps.ts';
 import { executableAnswer, executableFields, firstOf, MAX_NAMES, tally } from '../executable-answer.ts';
+import { firstSeenSince, pin, pinnedTime } from '../first-seen.ts';
 import { openPage, pageParams } from '../page.ts';
 import { notFound } from '../problem.ts';
 import { type Binary, listBinaries, readBinary } from '../queries/binaries.ts';
 import { windowCoverage } from '../queries/coverage.ts';
 import { readRunning, runningAnswer } from '../queries/running.ts';
-import { parseTime, timeParam, windowOf } from '../time.ts';
+import { timeParam, windowOf } from '../time.ts';
 
 const names = z.array(z.string()).describe(`The most frequent first, at most ${MAX_NAMES}.`);
 
@@ -87,22 +88,23 @@ const get = createRoute({
   responses: { 200: json(binaryDetail, 'The binary.'), ...problems(...READ_PROBLEMS, 404) },
 });
 
-const digestKey = z.string().regex(/^[0-9a-f]{64}$/);
+const binaryKey = z.tuple([z.string().regex(/^[0-9a-f]{64}$/), pinnedTime]);
 
 export function binariesRoutes(app: App): void {
   app.openapi(list, async (c) => {
     const { deps } = c.var;
     const { verdict, first_seen_since, limit: _limit, cursor: _cursor, ...place } = c.req.valid('query');
-    const page = openPage('binaries', c.req.valid('query'), digestKey, deps.clock());
-    const firstSeenSinceNs = first_seen_since === undefined ? undefined : parseTime(first_seen_since, deps.clock());
+    const page = openPage('binaries', c.req.valid('query'), binaryKey, deps.clock());
+    const [after, pinned] = page.after ?? [];
+    const firstSeenSinceNs = firstSeenSince(first_seen_since, pinned, deps.clock());
     const scope = { ...place, window: page.window };
-    const { after, limit } = page;
+    const { limit } = page;
     const policy_revision = deps.approvals.revision();
     const [{ binaries, next }, coverage] = await Promise.all([
       listBinaries(deps.store, { scope, verdict, firstSeenSinceNs, after, limit }, judgingOf(deps)),
       windowCoverage(deps.store, { ...page.window, node: place.node, workload: place.workload }),
     ]);
-    const next_cursor = next === undefined ? null : page.next(next);
+    const next_cursor = next === undefined ? null : page.next([next, pin(firstSeenSinceNs)]);
     return c.json({ items: binaries.map(answerOf), next_cursor, coverage, policy_revision }, 200);
   });
 

@@ -3,12 +3,20 @@ import { json, listOf, needs, nodeParam, problems, querySchema, READ_PROBLEMS, w
 import { coverageSchema } from '../coverage-answer.ts';
 import type { App, Deps } from '../deps.ts';
 import { countOf, executableAnswer, executableFields } from '../executable-answer.ts';
+import { firstSeenSince, pin, pinnedTime } from '../first-seen.ts';
 import { openPage, type PageQuery, pageParams } from '../page.ts';
 import { notFound } from '../problem.ts';
 import type { Judged } from '../queries/binaries.ts';
 import { windowCoverage } from '../queries/coverage.ts';
-import { isKnownWorkload, listExecutables, listWorkloads, MAX_NAMES, MAX_PART, readHabits } from '../queries/workloads.ts';
-import { parseTime, timeParam, timeText } from '../time.ts';
+import {
+  isKnownWorkload,
+  listExecutables,
+  listWorkloads,
+  MAX_NAMES,
+  MAX_PART,
+  readHabits,
+} from '../queries/workloads.ts';
+import { timeParam, timeText } from '../time.ts';
 
 const names = z.array(z.string()).describe(`At most ${MAX_NAMES}.`);
 const counts = z.record(z.string(), z.int());
@@ -31,7 +39,10 @@ const workloadAnswer = z
 const executable = z
   .object({
     sha256: z.string().nullable(),
-    reason: z.string().nullable().describe('Why there is no digest: then this is all that ran at its path without one.'),
+    reason: z
+      .string()
+      .nullable()
+      .describe('Why there is no digest: then this is all that ran at its path without one.'),
     count: z.int(),
     ...executableFields,
   })
@@ -114,7 +125,7 @@ const profileByQuery = createRoute({
 });
 
 const hex = z.string().regex(/^(?:[0-9A-F]{2})*$/);
-const executableKey = z.tuple([z.string().regex(/^[0-9a-f]{64}$/), hex, hex]);
+const executableKey = z.tuple([z.tuple([z.string().regex(/^[0-9a-f]{64}$/), hex, hex]), pinnedTime]);
 
 export function workloadsRoutes(app: App): void {
   app.openapi(list, async (c) => {
@@ -148,19 +159,19 @@ async function profileOf(deps: Deps, workload: string, query: ProfileQuery): Pro
   const { store, approvals, clock } = deps;
   const nowMs = clock();
   const page = openPage(`profile ${workload}`, query, executableKey, nowMs);
-  const firstSeenSinceNs =
-    query.first_seen_since === undefined ? undefined : parseTime(query.first_seen_since, nowMs);
+  const [after, pinned] = page.after ?? [];
+  const firstSeenSinceNs = firstSeenSince(query.first_seen_since, pinned, nowMs);
   const scope = { workload, window: page.window };
   const policy_revision = approvals.revision();
   const judging = { approvals: approvals.compiled(), nowMs };
   const [isKnown, { executables, next }, habits, coverage] = await Promise.all([
     isKnownWorkload(store, workload),
-    listExecutables(store, { scope, firstSeenSinceNs, after: page.after, limit: page.limit }, judging),
+    listExecutables(store, { scope, firstSeenSinceNs, after, limit: page.limit }, judging),
     readHabits(store, scope),
     windowCoverage(store, { ...page.window, workload }),
   ]);
   if (!isKnown) throw notFound('workload with this id');
-  const next_cursor = next === undefined ? null : page.next(next);
+  const next_cursor = next === undefined ? null : page.next([next, pin(firstSeenSinceNs)]);
   return { workload, executables: executables.map(answerOf), next_cursor, ...habits, coverage, policy_revision };
 }
 

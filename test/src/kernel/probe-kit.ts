@@ -1,0 +1,79 @@
+/** A real probe on the running kernel, its messages decoded and kept. In a process of its own lies what it watches. */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { missingCapabilities, readBootId } from '@bintrail/probe/host.ts';
+import { type Probe, startProbe } from '@bintrail/probe/probe.ts';
+import { redactArguments } from '@bintrail/probe/redact.ts';
+import { createLog } from '@bintrail/runtime/log.ts';
+import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
+import { type EventName, EVENTS } from '@bintrail/schemas/events.ts';
+import { type Flag, flagNames } from '@bintrail/schemas/flags.ts';
+import { bigAt, digestAt, numberAt, textAt } from '@bintrail/schemas/row.ts';
+import { readFileSync } from 'node:fs';
+
+export const run = promisify(execFile);
+
+const BPF_OBJECT = fileURLToPath(new URL('../../../bpf/build/bintrail.bpf.o', import.meta.url));
+
+/** A row as a test reads it: texts latin1, digests hex, numbers as they are, and its flags by name. */
+// biome-ignore lint/suspicious/noExplicitAny: what a test asserts on is what types it
+export type SeenRow = { readonly event: EventName; readonly flagNames: readonly Flag[] } & Record<string, any>;
+
+/** Why the kernel ring cannot run here; undefined when it can. */
+export function whyNotHere(): string | undefined {
+  if (process.platform !== 'linux') return 'needs Linux';
+  const missing = missingCapabilities(readFileSync('/proc/self/status', 'utf8'));
+  if (missing.length > 0) return `needs ${missing.join(', ')}`;
+  if (!existsSync('/sys/kernel/btf/vmlinux')) return 'needs a kernel with BTF';
+  return existsSync(BPF_OBJECT) ? undefined : 'needs the built BPF object: run npm test once with clang installed';
+}
+
+export type Watched = {
+  readonly rows: () => readonly SeenRow[];
+  /** The first row of this event for which `matches` holds; waits for it. */
+  readonly row: (event: EventName, matches: (row: SeenRow) => boolean) => Promise<SeenRow>;
+  readonly stop: () => Promise<void>;
+};
+
+export async function watchKernel(options: { maxFileBytes?: number } = {}): Promise<Watched> {
+  const rows: SeenRow[] = [];
+  const probe: Probe = await startProbe({
+    ...{ bpfObjectPath: BPF_OBJECT, node: 'test', boot: readBootId(), hashThreads: 2 },
+    maxFileBytes: options.maxFileBytes ?? 1024 ** 3,
+    userName: () => undefined,
+    redact: redactArguments,
+    log: createLog({ level: 'warn', name: 'probe-test' }),
+    publish: async ({ value }) => {
+      const decoded = decodeBatch(value);
+      if (!decoded.ok) throw new Error(`the probe sent ${decoded.reason}: ${decoded.detail}`);
+      for (let index = 0; index < decoded.batch.rows; index++) rows.push(seenRow(decoded.batch, index));
+    },
+  });
+  const row = async (event: EventName, matches: (row: SeenRow) => boolean) => {
+    for (let triesLeft = 200; triesLeft > 0; triesLeft--) {
+      const found = rows.find((candidate) => candidate.event === event && matches(candidate));
+      if (found !== undefined) return found;
+      await delay(50);
+    }
+    throw new Error(`no such ${event} among ${rows.length} rows`);
+  };
+  const stop = async () => {
+    await probe.close();
+    await probe.done;
+  };
+  return { rows: () => rows, row, stop };
+}
+
+function seenRow(batch: Batch, index: number): SeenRow {
+  const row: Record<string, unknown> = { event: batch.type };
+  for (const { name, kind } of EVENTS[batch.type].fields) {
+    if (kind === 'digest') row[name] = digestAt(batch, name, index);
+    else if (kind === 'text' || kind === 'bytes') row[name] = textAt(batch, name, index);
+    else row[name] = kind === 'u64' || kind === 'time' ? bigAt(batch, name, index) : numberAt(batch, name, index);
+  }
+  row.flagNames = flagNames((row.flags as number | undefined) ?? 0);
+  return row as SeenRow;
+}
