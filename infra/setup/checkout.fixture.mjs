@@ -38,7 +38,8 @@ export function makeCheckout(t, files = {}) {
 
 /** Puts an `npm` into the commands that notes each call in npm.log, links this Node as the npm-provided one, and then runs `more`. */
 export function fakeNpm({ root, commands, write }, more = '') {
-  const link = `mkdir -p node_modules/.bin && ln -sf '${process.execPath}' node_modules/.bin/node`;
+  const folder = `node_modules/node-${process.platform}-${process.arch}/bin`;
+  const link = `mkdir -p ${folder} && ln -sf '${process.execPath}' ${folder}/node`;
   write(path.join(commands, 'npm'), `#!/bin/sh\necho "$*" >> '${root}/npm.log'\n${link}\n${more}\n`, 0o755);
   for (const name of ['mkdir', 'ln', 'touch']) {
     const real = findCommand([name], process.env);

@@ -56,9 +56,12 @@ export function missingDependencies(root, mode, env) {
   return missing;
 }
 
-/** @returns the Node that npm brought, else the one running when it is new enough, else undefined */
+/**
+ * Not by node_modules/.bin/node: npm 10 removes that link with the package for the other processor, which has the same.
+ * @returns the Node that npm brought, else the one running when it is new enough, else undefined
+ */
 export function findRuntimeNode(root) {
-  const own = path.join(root, 'node_modules/.bin/node');
+  const own = path.join(root, `node_modules/node-${process.platform}-${process.arch}/bin/node`);
   if (existsSync(own)) return own;
   return Number(process.versions.node.split('.')[0]) >= RUNTIME_NODE_MAJOR ? process.execPath : undefined;
 }

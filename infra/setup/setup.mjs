@@ -96,10 +96,8 @@ function toleratedInTests(mode) {
 
 async function runCommand(root, { mode, file, args }, env, missing) {
   const node = findRuntimeNode(root);
-  const childEnv = {
-    ...env,
-    PATH: [path.join(root, 'node_modules/.bin'), env.PATH].filter(Boolean).join(path.delimiter),
-  };
+  const folders = [path.join(root, 'node_modules/.bin'), path.dirname(node), env.PATH];
+  const childEnv = { ...env, PATH: folders.filter(Boolean).join(path.delimiter) };
   // Relative to where the user stands; the program itself always runs in the checkout.
   if (env.BINTRAIL_HOME) childEnv.BINTRAIL_HOME = path.resolve(env.BINTRAIL_HOME);
   if (mode === 'test') {

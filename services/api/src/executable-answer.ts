@@ -50,10 +50,14 @@ export function executableAnswer(seen: readonly SeenSighting[], verdict: Combine
     images: firstOf(images),
     image_count: images.size,
     strengths: Object.fromEntries(tally(seen, ({ digest_strength }) => digest_strength)),
-    first_seen: rfc3339FromNs(seen.map(({ firstNs }) => firstNs).reduce((a, b) => (b < a ? b : a))),
-    last_seen: rfc3339FromNs(seen.map(({ lastNs }) => lastNs).reduce((a, b) => (b > a ? b : a))),
+    first_seen: rfc3339FromNs(inOrder(seen.map(({ firstNs }) => firstNs))[0]!),
+    last_seen: rfc3339FromNs(inOrder(seen.map(({ lastNs }) => lastNs)).at(-1)!),
     truncated,
   };
+}
+
+function inOrder(times: readonly bigint[]): bigint[] {
+  return times.toSorted((a, b) => (a < b ? -1 : 1));
 }
 
 export function countOf(seen: readonly SeenSighting[]): number {

@@ -201,7 +201,7 @@ function workFolder(): string {
 }
 
 async function run(program: string, args: (string | number)[]): Promise<{ code: number | null; printed: string }> {
-  const child = spawn(program, args.map(String), { stdio: ['ignore', 'inherit', 'pipe'] });
+  const child = spawn(program, args.map(String), { stdio: ['ignore', 'inherit', 'pipe'], timeout: 15_000 });
   const [printed] = await Promise.all([text(child.stderr), once(child, 'close')]);
   return { code: child.exitCode, printed };
 }

@@ -137,6 +137,6 @@ function isAsked(
   node: string | undefined,
 ): boolean {
   if (finding.lastNs < sinceNs || finding.firstNs >= untilNs) return false;
-  
+  if (node !== undefined && !finding.nodes.hasAsked) return false;
   return state === undefined || finding.state === state;
 }

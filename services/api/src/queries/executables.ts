@@ -6,7 +6,7 @@ import { shown } from '../findings/subject.ts';
 import type { SqlScope } from './scope.ts';
 
 /** Lists are in this order. Path and reason, in hex, are empty where there is a digest. */
-export type ExecutableKey = readonly [sha256: string, pathHex: string, reasonHex: string];
+export type ExecutableKey = [sha256: string, pathHex: string, reasonHex: string];
 
 export type Executable = {
   readonly key: ExecutableKey;
