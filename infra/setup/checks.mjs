@@ -66,14 +66,14 @@ function* missingPlatform(mode) {
 }
 
 function* missingAccess(writes) {
-  for (const folder of writes.filter((folder) => !canWrite(folder))) {
-    yield { ...ACCESS, name: `write access to ${folder}` };
-  }
+  const closed = writes.filter((folder) => !canWrite(folder));
+  if (closed.length > 0)
+    yield { ...ACCESS, purpose: `set-up keeps packages and compiled parts in ${closed.join(', ')}` };
 }
 
 const ACCESS = {
-  purpose: 'packages and compiled parts are kept there',
-  remedy: 'start as the owner of that folder, or from a clone of your own',
+  name: 'write access',
+  remedy: 'start as the owner of the checkout, or from a clone of your own',
   always: true,
 };
 

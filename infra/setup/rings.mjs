@@ -68,11 +68,16 @@ function ringEnvironment(env, node, missing) {
 async function runRing({ title, args, tasksAtATime }, root, env) {
   const progress = showProgress(title);
   const logs = new Map([[TURBO, []]]);
+  /** The last line of each task that has begun, empty once it printed its closing counts: what a hang hangs in. */
+  const running = new Map();
   const onLine = (line) => {
     const { taskId, text } = parseLogLine(line);
     if (!logs.has(taskId)) logs.set(taskId, []);
     logs.get(taskId).push(text);
-    progress.note(runningTasks(logs));
+    if (END_OF_TESTS.test(text)) running.set(taskId, '');
+    else if (taskId !== TURBO && text !== '' && running.get(taskId) !== '')
+      running.set(taskId, `${taskName(taskId)}: ${text}`);
+    progress.note([...running.values()].filter(Boolean).join('; '));
   };
   const ended = await launch(path.join(root, 'node_modules/.bin/turbo'), [...turboArgs(tasksAtATime), ...args], {
     cwd: root,
@@ -91,14 +96,6 @@ async function runRing({ title, args, tasksAtATime }, root, env) {
   const unexplained = ended.code !== 0 && outcomes.every((outcome) => outcome.failed === 0);
   if (tasks === undefined || unexplained) outcomes.push(judgeTask({ taskId: TURBO }, logs.get(TURBO)));
   return { outcomes };
-}
-
-/** The tasks that have begun and not printed their closing counts, each with its last line: what a hang hangs in. */
-function runningTasks(logs) {
-  const running = [...logs].filter(([taskId, log]) => taskId !== TURBO && !log.some((line) => END_OF_TESTS.test(line)));
-  return running
-    .map(([taskId, log]) => `${taskName(taskId)}: ${log.findLast((line) => line.trim() !== '') ?? ''}`)
-    .join('; ');
 }
 
 /** Not turbo's --json: it makes a line of every piece a program happens to write, and counts would fall apart. */

@@ -132,7 +132,7 @@ function checkRange(field: Field, value: bigint): void {
 
 function readTexts(reader: Reader, rows: number): TextColumn {
   if (peekMajor(reader) === MAJOR.bytes) {
-    const text = readBytes(reader, reader.bytes.length).slice();
+    const text = readBytes(reader).slice();
     return { dict: [text], codes: new Uint8Array(rows) };
   }
   if (readCount(reader, MAJOR.map, 2) !== 2) throw new Refusal('missing_key', 'a text column has dict and codes');
@@ -140,7 +140,7 @@ function readTexts(reader: Reader, rows: number): TextColumn {
   const size = readCount(reader, MAJOR.array, rows);
   if (size === 0) throw new Refusal('wrong_length', 'a dictionary has at least one text');
   const dict: Uint8Array[] = [];
-  for (let code = 0; code < size; code++) dict.push(readBytes(reader, reader.bytes.length).slice());
+  for (let code = 0; code < size; code++) dict.push(readBytes(reader).slice());
   expectKey(reader, 'codes');
   const codes = makeCodes(rows, size);
   readTypedArray(reader, codes.BYTES_PER_ELEMENT === 1 ? undefined : codes.BYTES_PER_ELEMENT === 2 ? 69 : 70, codes);

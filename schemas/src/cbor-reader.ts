@@ -68,8 +68,8 @@ export function readCount(reader: Reader, major: number, limit: number): number 
 }
 
 /** Reads a byte string as a view into the input: valid only while the message is. */
-export function readBytes(reader: Reader, limitBytes: number): Uint8Array {
-  const length = readCount(reader, MAJOR.bytes, limitBytes);
+export function readBytes(reader: Reader): Uint8Array {
+  const length = Number(readHead(reader, MAJOR.bytes));
   const from = advance(reader, length);
   return reader.bytes.subarray(from, from + length);
 }
@@ -92,7 +92,7 @@ export function readTypedArray<T extends NumberColumn>(reader: Reader, tag: numb
     const found = readHead(reader, MAJOR.tag);
     if (found !== BigInt(tag)) throw new Refusal('wrong_tag', `tag ${found}, not ${tag}, before byte ${reader.at}`);
   }
-  const bytes = readBytes(reader, reader.bytes.length);
+  const bytes = readBytes(reader);
   if (bytes.length !== into.byteLength) {
     throw new Refusal('wrong_length', `${bytes.length} bytes, not ${into.byteLength}, before byte ${reader.at}`);
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, beforeEach, describe, it } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { openTestStore, type TestStore } from '@bintrail/ingest/store.fixture.ts';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
@@ -21,6 +21,8 @@ beforeEach(async () => {
   await engine.store.command('TRUNCATE TABLE api_tokens');
   homeDir = mkdtempSync(join(tmpdir(), 'bintrail-token-'));
 });
+
+afterEach(() => rmSync(homeDir, { recursive: true }));
 
 /** What a start of the api knows: a book just read. */
 async function book(): Promise<TokenBook> {

@@ -36,6 +36,7 @@ export async function listen(app: App, { host, port }: ListenOptions): Promise<L
   });
   const server = createServer(LIMITS, (request, response) => void answer(request, response));
   server.maxConnections = MAX_CONNECTIONS;
+  server.on('clientError', refuse);
   await bind(server, host, port);
   const address = server.address();
   const taken = typeof address === 'object' && address !== null ? address.port : port;

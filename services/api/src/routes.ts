@@ -4,14 +4,18 @@ import { approvalsRoutes } from './routes/approvals.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { binariesRoutes } from './routes/binaries.ts';
 import { docsRoutes } from './routes/docs.ts';
+import { eventsRoutes } from './routes/events.ts';
 import { findingsRoutes } from './routes/findings.ts';
 import { healthRoutes } from './routes/health.ts';
+import { processesRoutes } from './routes/processes.ts';
 import { tokensRoutes } from './routes/tokens.ts';
 import { workloadsRoutes } from './routes/workloads.ts';
 
 export function addRoutes(app: App): void {
   binariesRoutes(app);
   workloadsRoutes(app);
+  eventsRoutes(app);
+  processesRoutes(app);
   findingsRoutes(app);
   approvalsRoutes(app);
   auditRoutes(app);

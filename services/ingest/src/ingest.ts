@@ -5,6 +5,7 @@ import type { Log } from '@bintrail/runtime/log.ts';
 import type { Metrics } from '@bintrail/runtime/metrics.ts';
 import { type Backoff, type Pump, pump } from '@bintrail/runtime/pump.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
+import { TOPICS } from '@bintrail/schemas/topics.ts';
 import { createStoreEvents } from './events-stage.ts';
 import { storeFindings } from './findings-stage.ts';
 import type { DeadRecord } from './plan-blocks.ts';
@@ -25,9 +26,9 @@ export type Ingest = {
 
 // Many small messages make one block: an INSERT costs milliseconds however few rows it has. What a plan may blow up to
 // does not matter, its blocks are cut by their own limits.
-const EVENTS_PLAN = { topic: 'bintrail.events', group: 'ingest', maxRecords: 4096, maxBytes: 8 * 1024 * 1024 };
+const EVENTS_PLAN = { topic: TOPICS.events, group: 'ingest', maxRecords: 4096, maxBytes: 8 * 1024 * 1024 };
 const FINDINGS_PLAN = {
-  topic: 'bintrail.findings',
+  topic: TOPICS.findings,
   group: 'ingest-findings',
   maxRecords: 1024,
   maxBytes: 8 * 1024 * 1024,
@@ -41,7 +42,7 @@ export function createIngest({ bus, store, log, metrics, backoff }: IngestOption
     log.warn({ ...where, reason, detail }, 'a record was put aside');
     return { ...where, reason, bytes: record.value };
   };
-  const common = { bus, log, metrics, deadTopic: 'bintrail.dead', ...(backoff && { backoff }) };
+  const common = { bus, log, metrics, deadTopic: TOPICS.dead, ...(backoff && { backoff }) };
   const storeEvents = createStoreEvents(store);
   const events = pump({
     ...common,

@@ -70,8 +70,8 @@ export function quote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, `'\\''`)}'`;
 }
 
-/** JSON in which only plain ASCII is left, without what a shell, Slack or a text field may change on the way. */
+/** JSON in which only plain ASCII is left, without what Slack or a text field may change on the way. */
 function asciiJson(value: unknown): string {
   const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  return JSON.stringify(value).replace(/[^ -~]|['`<>&]/g, escaped);
+  return JSON.stringify(value).replace(/[^ -~]|[`<>&]/g, escaped);
 }

@@ -68,6 +68,32 @@ test('any finding makes a message that Slack takes and that holds no markup but 
   );
 });
 
+test('texts that take the most room still leave a message that Slack takes, with its command', () => {
+  for (const filler of ['"', '\\', '\n', '&', 'é', '😀']) {
+    const text = filler.repeat(5000);
+    const process = { exec_id: text, pid: 1, path: text, argv: Array(50).fill(text) };
+    const exec = { ...process, ...{ parent_exec_id: text, ppid: 1, uid: 0, cwd: text, parent_path: text } };
+    const evidence = {
+      package: text,
+      image: text,
+      flags: [text],
+      exec: { ...exec, ancestors: Array(20).fill(process) },
+    };
+    const finding = { path: text, node: text, role: text, evidence };
+    const alert = makeAlert(finding, {
+      verdict: { value: 'unapproved', why: text, approval_id: null },
+      otherWorkloads: Array(7).fill(text),
+      mayRepeat: true,
+    });
+    assertAccepted(findingMessage(alert, access));
+    assertAccepted(plainMessage(alert, access));
+    assert.match(allText(findingMessage(alert, access)), /v1\/approvals/);
+    for (const { message } of [summaryMessage(Array(40).fill(alert), access), plainSummary(Array(40).fill(alert))]) {
+      assertAccepted(message);
+    }
+  }
+});
+
 test('any findings make a summary that Slack takes and that holds no markup but ours', () => {
   fc.assert(
     fc.property(fc.array(hostileAlert, { minLength: 1, maxLength: 45 }), (alerts) => {

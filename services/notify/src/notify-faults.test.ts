@@ -165,6 +165,24 @@ test('a bus that fails after the post does not make it be posted again', async (
   assert.deepEqual(await statesOf(bus), ['queued', 'planned', 'sent']);
 });
 
+test('nothing is posted that could not be recorded before', async (t) => {
+  const { bus, receiver, start } = await makeStand(t);
+  let refused = 0;
+  const full: Bus = {
+    ...bus,
+    async publish(topic, messages) {
+      if ((await statesOf(bus)).length === 0) return bus.publish(topic, messages);
+      refused += 1;
+      throw new Transient('disk full');
+    },
+  };
+  const notify = await start({ bus: full });
+  await publishFindings(bus, [group(1)]);
+  await eventually(() => refused > 3);
+  await notify.close();
+  assert.equal(receiver.attempts.length, 0);
+});
+
 test('an episode that opens while the last one is being posted is told too', async (t) => {
   const { bus, receiver, start } = await makeStand(t);
   receiver.fail({ kind: 'hang', recorded: true });

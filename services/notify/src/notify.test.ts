@@ -79,6 +79,28 @@ test('what was resolved and comes back is told again, as soon as detection says 
   }
 });
 
+test('an action that the follower has not come to yet counts all the same', async (t) => {
+  const { bus, receiver, start } = await makeStand(t);
+  let slow = true;
+  const lagging: typeof bus = {
+    ...bus,
+    async follow(topic, handler) {
+      const follower = await bus.follow(topic, handler);
+      if (topic !== 'bintrail.policy' || !slow) return follower;
+      slow = false;
+      await follower.close();
+      return { done: Promise.resolve(), close: async () => {} };
+    },
+  };
+  const notify = await start({ bus: lagging });
+  await publishFindings(bus, [group(1)]);
+  await drained(bus, notify);
+  await publishResolve(bus, group(1));
+  await publishFindings(bus, [group(1)]);
+  await drained(bus, notify);
+  assert.equal(receiver.messages.length, 2);
+});
+
 test('what was approved while it waited is withdrawn, and told when it is reported again', async (t) => {
   const { bus, receiver, start } = await makeStand(t);
   await publishApproval(bus, { sha256: [digestOf(1)] });
@@ -90,20 +112,37 @@ test('what was approved while it waited is withdrawn, and told when it is report
   assert.equal(last?.state === 'withdrawn' && last.why, 'approved');
 });
 
-test('an approval that comes between two attempts withdraws the second', async (t) => {
-  const { bus, receiver, time, start } = await makeStand(t);
-  receiver.fail({ kind: 'rate-limited', retryAfter: '30' });
-  const approveWhileWaiting: typeof time.sleep = async (ms, signal) => {
-    if (receiver.attempts.length === 1) await publishApproval(bus, { sha256: [digestOf(1)] });
-    await time.sleep(ms, signal);
-    await eventually(() => true);
-  };
-  const notify = await start({ sleep: approveWhileWaiting });
-  await publishFindings(bus, [group(1)]);
-  await drained(bus, notify);
-  assert.equal(receiver.messages.length, 0);
-  assert.deepEqual(await statesOf(bus), ['queued', 'planned', 'failed', 'withdrawn']);
-});
+for (const why of ['approved', 'resolved'] as const) {
+  test(`what is ${why} between two attempts is withdrawn`, async (t) => {
+    const { bus, receiver, time, start } = await makeStand(t);
+    receiver.fail({ kind: 'rate-limited', retryAfter: '30' });
+    let applied = 0;
+    const watched: typeof bus = {
+      ...bus,
+      follow: (topic, handler) =>
+        bus.follow(topic, (records) => {
+          handler(records);
+          if (topic === 'bintrail.policy') applied += records.length;
+        }),
+    };
+    const notify = await start({
+      bus: watched,
+      sleep: async (ms, signal) => {
+        await time.sleep(ms, signal);
+        if (receiver.attempts.length === 0) return;
+        if (why === 'approved') await publishApproval(bus, { sha256: [digestOf(1)] });
+        else await publishResolve(bus, group(1));
+        await eventually(() => applied > 0);
+      },
+    });
+    await publishFindings(bus, [group(1)]);
+    await drained(bus, notify);
+    assert.equal(receiver.messages.length, 0);
+    assert.deepEqual(await statesOf(bus), ['queued', 'planned', 'failed', 'withdrawn']);
+    const last = (await deliveries(bus)).at(-1);
+    assert.equal(last?.state === 'withdrawn' && last.why, why);
+  });
+}
 
 test('an approval in one workload leaves the alert for the others', async (t) => {
   const { bus, receiver, start } = await makeStand(t);
@@ -116,11 +155,10 @@ test('an approval in one workload leaves the alert for the others', async (t) =>
   assert.doesNotMatch(shownText(receiver.messages[0]!), /systemd\/a\.service/);
 });
 
-test('a fileless exec that a package explains is still told; a resolved one that waits is not', async (t) => {
+test('a fileless exec that a package explains is still told', async (t) => {
   const { bus, receiver, start } = await makeStand(t);
   const evidence = { flags: ['memfd'], package: 'dpkg:runc:amd64', package_match: 'match' };
   const fileless = makeFinding({ rule: 'fileless-exec', path: '/opt/f', evidence });
-  await publishResolve(bus, group(2));
   const notify = await start();
   await publishFindings(bus, [fileless]);
   await drained(bus, notify);

@@ -20,7 +20,10 @@ export type NotifyOptions = ApiAccess & {
   readonly bus: Bus;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** Slack incoming webhook; a secret. Without one findings are taken in and recorded as withdrawn, see README. */
+  /**
+   * Slack incoming webhook; a secret. Without one every group is recorded as withdrawn: a webhook that is set later
+   * tells of what is new from then on, and is not flooded with what the api has shown all along.
+   */
   readonly webhookUrl: string | undefined;
   /** Sightings and nodes of a finding, for the message. */
   readonly counts?: (finding: Finding) => Promise<Counts>;
@@ -77,7 +80,7 @@ export async function createNotify(options: NotifyOptions): Promise<Notify> {
     startSender({
       ...{ ledger, post, clock, sleep, report: report.sender, policy: policy.now },
       counts: async (finding) => counts && countInTime(counts, finding, log),
-      access: { apiUrl: options.apiUrl, tokenPath: options.tokenPath },
+      access: { apiUrl: options.apiUrl.replace(/\/+$/, ''), tokenPath: options.tokenPath },
       intervalMs: options.intervalMs ?? SECOND_MS,
       bundleOver: options.bundleOver ?? 10,
       retry: options.retry ?? DEFAULT_RETRY,

@@ -133,6 +133,17 @@ test('throw-away workloads do not let a group grow for ever, and a forgotten one
   assert.ok(world.see(1));
 });
 
+test('what a forgotten workload was resolved still counts', () => {
+  const world = makeWorld();
+  world.see(1);
+  world.resolve(1);
+  assert.ok(world.see(1));
+  for (let n = 2; n <= MAX_MEMBERS + 50; n++) world.see(n);
+  world.send();
+  world.resolve(MAX_MEMBERS);
+  assert.ok(world.see(MAX_MEMBERS));
+});
+
 test('without a webhook nothing is kept to be told later, but what is new after that is', () => {
   const before = makeWorld(false);
   before.see(1);

@@ -50,7 +50,9 @@ export type Probe = {
 };
 
 const MAX_HELD = 512;
+/** Records of the ring that may wait in memory for their descriptors; the rest waits in the ring. */
 const RING_BATCH = 8_192;
+const DESCRIPTOR_BATCH = 256;
 const SWEEP_MS = 100;
 const REPORT_MS = 5_000;
 /** Longest sleep; every wait also ends when the kernel has something. */
@@ -93,7 +95,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   bpf.attach();
   takeSnapshot(bpf, clock, observer);
   report();
-  const world = { bpf, fanotify, clock, observer, pipeline, tally, out, report, log: options.log };
+  const world = { bpf, fanotify, clock, observer, pipeline, tally, arrived: [], out, report, log: options.log };
   const loop = runLoop(libc, world);
   const stop = async () => {
     await loop.stop();
@@ -119,6 +121,7 @@ type World = {
   readonly observer: Observer;
   readonly pipeline: DigestPipeline;
   readonly tally: Tally;
+  readonly arrived: Arrived[];
   readonly out: EventsOut;
   readonly report: () => void;
   readonly log: Log;
@@ -140,11 +143,9 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
     while (!stopped) {
       const ready = await wakeup.wait(IDLE_WAIT_MS);
       if (ready.includes(mountInfo)) markMounts(world.fanotify, world.log);
-      const room = turn(world);
-      // Out of descriptors: what is queued stays in the kernel until some are hashed and closed.
-      if (room === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      while (!turn(world)) await new Promise((resolve) => setTimeout(resolve, 1));
     }
-    turn(world);
+    while (!turn(world)) await new Promise((resolve) => setTimeout(resolve, 1));
     clearInterval(sweeper);
     clearInterval(reporter);
     closeSync(mountInfo);
@@ -164,37 +165,57 @@ const decodeExec = ringDecoder(exec);
 const decodeExit = ringDecoder(exit);
 
 /**
- * One round: the ring first, then fanotify. A file is handed over before its exec is announced, so every exec read
- * here finds its descriptor among those read after it. Returns how many more descriptors may be held.
+ * One round: the ring first, then fanotify until it is empty. A file is handed over before its exec is announced, so
+ * once the queue was seen empty every exec read before has its descriptor. False when descriptors ran out before that:
+ * the execs wait, and what is queued stays in the kernel, until some are hashed and closed.
  */
-function turn({ bpf, fanotify, clock, observer, pipeline, tally }: World): number {
+function turn(world: World): boolean {
+  const { bpf, clock, observer, tally, arrived } = world;
   const offset = clock.bootOffsetNs();
-  const execs: Row<'exec'>[] = [];
-  const exits: Row<'exit'>[] = [];
   bpf.ring.drain((record) => {
-    const head = readRecordHead(record);
-    const row = head?.type === exec.id ? decodeExec(record) : head?.type === exit.id ? decodeExit(record) : undefined;
-    if (head === undefined || row === undefined) {
-      tally.undecodable += 1n;
-      return;
-    }
-    Object.assign(row, { ts: head.bootNs + offset, cpu: head.cpu, cpu_seq: head.seq });
-    if (head.type === exec.id) execs.push(row as Row<'exec'>);
-    else exits.push(row as Row<'exit'>);
-  }, RING_BATCH);
-  const room = MAX_HELD - pipeline.held();
-  const opened = fanotify.read(room);
-  tally.delivered += BigInt(opened.files.length);
-  tally.overflows += BigInt(opened.overflows);
-  tally.unopened += BigInt(opened.failed);
-  for (const { fd, pid } of opened.files) {
-    const sighted = pipeline.offer(fd, pid);
-    if (sighted !== undefined) observer.onOpened(sighted);
-  }
+    const row = decodeRecord(record, offset);
+    if (row === undefined) tally.undecodable += 1n;
+    else arrived.push(row);
+  }, RING_BATCH - arrived.length);
+  if (!takeDescriptors(world)) return false;
   const nowNs = clock.nowNs();
-  for (const row of execs) observer.onExec(row, nowNs);
-  for (const row of exits) observer.onExit(row);
-  return MAX_HELD - pipeline.held();
+  for (const { exec: started, exit: ended } of arrived.splice(0)) {
+    if (started !== undefined) observer.onExec(started, nowNs);
+    if (ended !== undefined) observer.onExit(ended);
+  }
+  return true;
+}
+
+/** A decoded record of the ring, waiting for the descriptors handed over before it. */
+type Arrived = { readonly exec?: Row<'exec'>; readonly exit?: Row<'exit'> };
+
+function decodeRecord(record: DataView, bootOffsetNs: bigint): Arrived | undefined {
+  const head = readRecordHead(record);
+  if (head === undefined) return undefined;
+  const identity = { ts: head.bootNs + bootOffsetNs, cpu: head.cpu, cpu_seq: head.seq };
+  if (head.type === exec.id) {
+    const row = decodeExec(record);
+    return row && { exec: Object.assign(row, identity) };
+  }
+  const row = head.type === exit.id ? decodeExit(record) : undefined;
+  return row && { exit: Object.assign(row, identity) };
+}
+
+/** Takes over all queued descriptors; false when as many are held as may be. */
+function takeDescriptors({ fanotify, pipeline, observer, tally }: World): boolean {
+  for (let room = MAX_HELD - pipeline.held(); room > 0; room = MAX_HELD - pipeline.held()) {
+    const limit = Math.min(room, DESCRIPTOR_BATCH);
+    const { files, overflows, failed } = fanotify.read(limit);
+    tally.delivered += BigInt(files.length);
+    tally.overflows += BigInt(overflows);
+    tally.unopened += BigInt(failed);
+    for (const { fd, pid } of files) {
+      const sighted = pipeline.offer(fd, pid);
+      if (sighted !== undefined) observer.onOpened(sighted);
+    }
+    if (files.length < limit) return true;
+  }
+  return false;
 }
 
 /** Linux 6.5 lets a mark on the real filesystem see executions through an overlay; marking both doubles them. */

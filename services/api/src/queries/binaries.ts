@@ -54,8 +54,9 @@ export async function listBinaries(
       [after] = binary.key;
     }
     if (chunk.isEnd && digests.length < size) return page(undefined);
+    // Digests that only the hours at the window's ends brought in have no rows left.
     if (chunk.isEnd) after = digests.at(-1);
-    examined += chunk.rowCount;
+    examined += Math.max(chunk.rowCount, digests.length);
   }
   return page(after);
 }

@@ -203,17 +203,13 @@ describe('what follows a change', () => {
     const row = { revision: 1_000_000, id: 'crashed', deleted: 0, at: new Date().toISOString() };
     const crashed = { ...approval, id: 'crashed', revision: row.revision };
     await parts.store.insertRows('approval_revisions', [{ ...row, approval: JSON.stringify(crashed) }]);
-    const before = await policyRecords();
     const again = await openTestApi(parts);
     assert.equal((await again.ask(`/v1/approvals/${approval.id}`)).json.revision, approval.revision);
     assert.deepEqual(
       (await published('crashed')).map(({ revision }) => revision),
       [1_000_000],
     );
-    assert.equal((await policyRecords()).length, before.length + 1);
     await again.close();
-    await (await openTestApi(parts)).close();
-    assert.equal((await policyRecords()).length, before.length + 1);
     await api.deps.approvals.reload();
   });
 });

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { corroborationOf } from '@bintrail/analysis/corroboration.ts';
 import { judge } from '@bintrail/analysis/judge.ts';
 import * as kit from '@bintrail/analysis/sighting.kit.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
+import { parsePrintable } from '@bintrail/schemas/printable.ts';
 import { VERDICTS } from '@bintrail/schemas/sighting.ts';
 import fc from 'fast-check';
 import { openTestApi, startParts, type TestApi, type TestParts } from '../api.fixture.ts';
@@ -240,6 +242,10 @@ describe('the list', () => {
     assert.equal(binary.exec_count, 2);
     assert.deepEqual(binary.nodes, ['n-b']);
     assert.equal((await get(sha256)).exec_count, 6);
+    const plain = fresh();
+    await send('exec', [{ sha256: plain }, { sha256: plain }, { sha256: plain }], { node: 'n-a' });
+    await send('exec', [{ sha256: plain }], { node: 'n-b' });
+    assert.equal((await get(plain, 'node=n-b')).verdict.verdicts.unapproved, 1);
   });
 
   it('new is what was not seen before in what is asked for, also where the window hides it', async () => {
@@ -255,17 +261,18 @@ describe('the list', () => {
 
   it('shows each binary once, whatever the size of the pages', async () => {
     const digests = Array.from({ length: 23 }, fresh);
-    for (const sha256 of digests) {
-      await send('exec', [
+    await send(
+      'exec',
+      digests.flatMap((sha256) => [
         { sha256, path: '/p/a' },
         { sha256, path: '/p/b', workload: 'host' },
-      ]);
-    }
+      ]),
+    );
     await approve({ sha256: digests.filter((_, index) => index % 3 === 0).map(hex) });
     for (const query of ['path=/p/*', 'path=/p/*&verdict=unapproved', 'path=/p/*&first_seen_since=now-1d']) {
       const all = await digestsOf(query);
       assert.equal(all.length, query.includes('verdict') ? 15 : 23);
-      for (const limit of [1, 2, 7, 23]) {
+      for (const limit of [1, 7, 23]) {
         const paged: string[] = [];
         let cursor: string | null = '';
         while (cursor !== null) {
@@ -296,36 +303,63 @@ describe('the list', () => {
     assert.equal(next_cursor, null);
   });
 
-  it('agrees by verdict with judging everything', async () => {
-    for (const sha256 of kit.SHA256) assert.equal((await api.ask(`/v1/binaries/${sha256}`)).status, 404);
-    const strong = kit.sightings.filter(
-      (one) => one.sha256 !== '' && !['racy', 'metadata'].includes(one.digest_strength),
+  it('finds what is in the window behind what only shares its first hour', async () => {
+    const at = 'toStartOfHour(now() - INTERVAL 1 HOUR) + if(number < 1500, 600, 1200)';
+    await parts.store.command(
+      `INSERT INTO sightings SELECT toYYYYMM(now()), toStartOfHour(now() - INTERVAL 1 HOUR), 'host', '', 'exec',
+         unhex(concat('dd', leftPad(hex(number), 62, '0'))), '/edge', '', '', '', 0, 'exact', '', 1, ${at}, ${at}
+       FROM numbers(1501)`,
     );
-    const seen = fc.sample(strong, { numRuns: 60, seed: 7 });
-    for (const { match, effect, scope } of fc.sample(kit.plainApprovals, { numRuns: 12, seed: 7 })) {
+    const hour = Math.floor(Date.now() / 3_600_000) * 3_600_000 - 3_600_000;
+    const { items, next_cursor } = await list(`path=/edge&since=${new Date(hour + 900_000).toISOString()}`);
+    assert.deepEqual(
+      items.map(({ sha256 }: { sha256: string }) => sha256),
+      [`dd${(1500).toString(16).padStart(62, '0')}`],
+    );
+    assert.equal(next_cursor, null);
+  });
+
+  it('agrees by verdict with judging everything', async () => {
+    // Sixteen contents of the four that the approvals know.
+    const variants = (sha256: string) => ['00', '01', '02', '03'].map((end) => `${sha256.slice(0, 62)}${end}`);
+    const seen = fc
+      .sample(kit.sightings, { numRuns: 200, seed: 7 })
+      .filter(({ sha256 }) => sha256 !== '')
+      .map((one, index) => ({ ...one, role: 'exec' as const, sha256: variants(one.sha256)[index % 4]! }));
+    for (const { match, effect, scope } of fc.sample(kit.plainApprovals, { numRuns: 8, seed: 3 })) {
       if ('path' in match && scope.workload === '*') continue;
-      await approve(match, scope.workload, effect);
+      await approve(
+        'sha256' in match ? { sha256: match.sha256.slice(0, 1).flatMap((one) => variants(one).slice(1)) } : match,
+        scope.workload,
+        effect,
+      );
     }
     await send(
       'exec',
-      seen.map(({ sha256, upper_layer, path, ...rest }, index) => {
-        const name = Buffer.from(`${path}`).toString('latin1');
-        const digest = `${sha256.slice(0, 62)}${(index % 20).toString(16).padStart(2, '0')}`;
-        seen[index] = { ...seen[index]!, role: 'exec', sha256: digest };
-        return { ...rest, path: name, sha256: asBytes(digest), flags: upper_layer ? flagBit('upper_layer') : 0 };
-      }),
+      seen.map(({ sha256, upper_layer, path, ...rest }) => ({
+        ...rest,
+        path: Buffer.from(parsePrintable(path)).toString('latin1'),
+        sha256: asBytes(sha256),
+        flags: upper_layer ? flagBit('upper_layer') : 0,
+      })),
       { node: 'judged' },
     );
-    const judged = Map.groupBy(seen, ({ sha256 }) => sha256);
     const compiled = api.deps.approvals.compiled();
-    for (const verdict of VERDICTS) {
-      const expected = [...judged]
-        .filter(([, all]) => {
-          const values = all.map((one) => VERDICTS.indexOf(judge(one, compiled, Date.now()).value));
-          return VERDICTS[Math.min(...values)] === verdict;
-        })
-        .map(([sha256]) => sha256);
-      assert.deepEqual(await digestsOf(`node=judged&verdict=${verdict}`), expected.sort(), verdict);
+    const isCorroborated = corroborationOf(seen);
+    const worstOf = (all: typeof seen) =>
+      VERDICTS.find((value) =>
+        all.some((one) => judge(one, compiled, Date.now(), isCorroborated(one)).value === value),
+      );
+    for (const workload of [undefined, ...new Set(seen.map((one) => one.workload))]) {
+      const asked = seen.filter((one) => workload === undefined || one.workload === workload);
+      const expected = [...Map.groupBy(asked, ({ sha256 }) => sha256)].map(([sha256, all]) => [worstOf(all), sha256]);
+      for (const verdict of VERDICTS) {
+        const place = `node=judged${workload === undefined ? '' : `&workload=${encodeURIComponent(workload)}`}`;
+        const digests = expected.filter(([value]) => value === verdict).map(([, sha256]) => sha256);
+        assert.deepEqual(await digestsOf(`${place}&verdict=${verdict}`), digests.sort(), `${verdict} ${place}`);
+      }
+      if (workload !== undefined) continue;
+      assert.ok(new Set(expected.map(([value]) => value)).size > 1, 'all alike');
     }
   });
 });

@@ -41,6 +41,25 @@ describe('the list', () => {
     assert.deepEqual(await of('since=now-60h&until=now'), [again.id, old.id]);
   });
 
+  it('asks each workload for itself whether it was seen there and then', async () => {
+    const sha256 = fresh();
+    const here = await f.one({ sha256, workload: 'systemd/here.service', ts: ago(30) }, 'node-here');
+    const there = await f.one({ sha256, workload: 'systemd/there.service', ts: ago(2) }, 'node-there');
+    const of = (query: string) => f.idsOf(`sha256=${here.sha256}&${query}`);
+    assert.deepEqual(await of('node=node-here'), [here.id]);
+    assert.deepEqual(await of('node=node-there'), [there.id]);
+    assert.deepEqual(await of('since=now-10h'), [there.id]);
+  });
+
+  it('asks paths as it asks digests', async () => {
+    const missing = { ...NO_DIGEST, workload: 'systemd/paths.service' };
+    const [old] = await f.feed.exec([{ ...missing, path: '/old', ts: ago(30) }], { node: 'node-old' });
+    const [recent] = await f.feed.exec([{ ...missing, path: '/recent', ts: ago(2) }], { node: 'node-recent' });
+    const of = (query: string) => f.idsOf(`workload=systemd%2Fpaths.service&${query}`);
+    assert.deepEqual(await of('node=node-old'), [old!.finding_id]);
+    assert.deepEqual(await of('since=now-10h'), [recent!.finding_id]);
+  });
+
   it('pages through all once, newest first sight first, while new ones come in', async () => {
     const workload = 'systemd/pages.service';
     const made: string[] = [];

@@ -1,0 +1,89 @@
+/** Findings as facts: what was seen, and what people did about it. Approvals are judged by the API, not here. */
+import { HAS_DIGEST, matches } from '../sql.ts';
+import { TABLES } from '../tables.ts';
+
+const EVIDENCE = TABLES.findings;
+const SUBJECTS = (kind: 'sha256' | 'path') =>
+  `(workload, ${kind}) IN (SELECT workload, ${kind} FROM ${EVIDENCE} WHERE startsWith(subject, '${kind}:'))`;
+
+// A finding speaks of a digest, of a path that differs from its package, or of a path that has no digest.
+const SIGHTINGS = `
+  SELECT workload, concat('sha256:', lower(hex(sha256))) AS subject, 0 AS is_tampered, n, last_seen
+  FROM ${TABLES.sightings} WHERE ${HAS_DIGEST} AND ${SUBJECTS('sha256')}
+  UNION ALL
+  SELECT workload, concat('path:', path) AS subject, package_match = 'mismatch' AS is_tampered, n, last_seen
+  FROM ${TABLES.sightings}
+  WHERE ${SUBJECTS('path')} AND (package_match = 'mismatch' OR NOT (${HAS_DIGEST}) AND digest_reason != 'pending')`;
+
+/** All findings, one row each. `state` is that of the API but for approvals: a resolution holds until a later run. */
+export const FINDINGS = `(
+  SELECT lower(hex(first.id)) AS finding, lower(hex(first.group)) AS alert_group, first.rule AS rule,
+    first.severity AS severity, first.workload AS workload, first.path AS path, first.digest AS digest,
+    first.node AS node, first.at AS first_seen, greatest(seen.last_at, first.at) AS last_seen, seen.runs AS runs,
+    multiIf(
+      acted.action = 'resolve' AND last_seen <= acted.at, 'resolved',
+      acted.action = 'acknowledge', 'acknowledged', 'open') AS state,
+    acted.actor AS actor, acted.reason AS reason, first_acted.after_s AS answered_after_s
+  FROM (
+    SELECT finding_id AS id, any(group_id) AS group, any(rule) AS rule, any(severity) AS severity,
+      any(workload) AS workload, any(subject) AS subject, argMin(path, ts) AS path,
+      if(any(sha256) = toFixedString('', 32), '', lower(hex(any(sha256)))) AS digest,
+      argMin(node, ts) AS node, min(ts) AS at
+    FROM ${EVIDENCE} GROUP BY finding_id
+  ) AS first
+  LEFT JOIN (
+    SELECT workload, subject, is_tampered, sum(n) AS runs, max(last_seen) AS last_at
+    FROM (${SIGHTINGS}) GROUP BY workload, subject, is_tampered HAVING sum(n) > 0
+  ) AS seen ON seen.workload = first.workload AND seen.subject = first.subject
+    AND seen.is_tampered = (first.rule = 'tampered-package-file')
+  LEFT JOIN (
+    SELECT finding_id AS id, argMax(a.action, revision) AS action, argMax(a.at, revision) AS at,
+      argMax(a.actor, revision) AS actor, argMax(a.reason, revision) AS reason
+    FROM ${TABLES.actions} AS a GROUP BY finding_id
+  ) AS acted ON acted.id = first.id
+  LEFT JOIN (
+    SELECT a.finding_id AS id, toNullable(dateDiff('second', min(e.ts), min(a.at))) AS after_s
+    FROM ${TABLES.actions} AS a INNER JOIN ${EVIDENCE} AS e USING (finding_id) GROUP BY a.finding_id
+  ) AS first_acted ON first_acted.id = first.id
+)`;
+
+const CHOSEN = `${matches('workload')} AND ${matches('rule')}`;
+const IN_TIME = 'last_seen >= $__fromTime AND first_seen <= $__toTime';
+const COLUMNS = `first_seen, severity, rule, workload, path, node, runs, last_seen, state, actor, reason, digest,
+  finding`;
+
+const countOf = (state: string) =>
+  `SELECT count() AS findings FROM ${FINDINGS} WHERE ${CHOSEN} AND ${IN_TIME} AND state = '${state}'`;
+
+export const open = countOf('open');
+export const acknowledged = countOf('acknowledged');
+export const resolved = countOf('resolved');
+
+export const firstSeen = `SELECT count() AS findings FROM ${FINDINGS} WHERE ${CHOSEN} AND $__timeFilter(first_seen)`;
+
+export const answeredAfter = `SELECT quantileExact(0.5)(answered_after_s) AS seconds
+FROM ${FINDINGS} WHERE ${CHOSEN} AND ${IN_TIME}`;
+
+export const newOverTime = `SELECT $__timeInterval(first_seen) AS time, rule, count() AS findings
+FROM ${FINDINGS} WHERE ${CHOSEN} AND $__timeFilter(first_seen) GROUP BY time, rule ORDER BY time, rule`;
+
+export const list = `SELECT ${COLUMNS} FROM ${FINDINGS} WHERE ${CHOSEN} AND ${IN_TIME}
+ORDER BY state = 'open' DESC, first_seen DESC LIMIT 500`;
+
+export const ofWorkload = `SELECT ${COLUMNS} FROM ${FINDINGS} WHERE ${matches('workload')} AND ${IN_TIME}
+ORDER BY state = 'open' DESC, first_seen DESC LIMIT 100`;
+
+export const alertGroups = `SELECT min(first_seen) AS first_finding, any(severity) AS severity, any(rule) AS rule,
+  argMin(path, first_seen) AS path, count() AS findings, uniqExact(workload) AS workloads, sum(runs) AS runs,
+  countIf(state = 'open') AS open, alert_group
+FROM ${FINDINGS} WHERE ${CHOSEN} AND ${IN_TIME}
+GROUP BY alert_group ORDER BY open > 0 DESC, first_finding DESC LIMIT 200`;
+
+export const repeatedEvidence = `SELECT count() - uniqExact(finding_id) AS rows
+FROM ${EVIDENCE} WHERE $__timeFilter(ingested_at)`;
+
+export const storedAfter = `SELECT quantileExact(0.99)(greatest(0, dateDiff('millisecond', ts, ingested_at))) AS ms
+FROM ${EVIDENCE} WHERE $__timeFilter(ingested_at) HAVING count() > 0`;
+
+export const actions = `SELECT at, action, actor, reason, lower(hex(finding_id)) AS finding
+FROM ${TABLES.actions} WHERE $__timeFilter(at) ORDER BY revision DESC LIMIT 200`;

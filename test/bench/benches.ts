@@ -1,0 +1,15 @@
+/** Every bench, in the order in which they run and are shown. Loaded one at a time: each has a process of its own. */
+import type { Bench } from './bench.ts';
+
+type Loader = () => Promise<{ readonly bench: Bench }>;
+
+export const BENCHES: Readonly<Record<string, Loader>> = {
+  exec: () => import('./exec.bench.ts'),
+  ring: () => import('./ring.bench.ts'),
+  wire: () => import('./wire.bench.ts'),
+  ingest: () => import('./ingest.bench.ts'),
+  latency: () => import('./latency.bench.ts'),
+  digest: () => import('./digest.bench.ts'),
+  queries: () => import('./queries.bench.ts'),
+  idle: () => import('./idle.bench.ts'),
+};
