@@ -14,11 +14,13 @@ export function seededRandom(seed: number): Random {
 }
 
 // Heads of every major type with the lengths that matter, break, floats and null.
-const TELLING = [0x00, 0x17, 0x1b, 0x20, 0x3b, 0x40, 0x5f, 0x60, 0x7f, 0x80, 0x9f, 0xa0, 0xbf, 0xc1, 0xd8, 0xf6, 0xfb, 0xff];
+const TELLING = [
+  0x00, 0x17, 0x1b, 0x20, 0x3b, 0x40, 0x5f, 0x60, 0x7f, 0x80, 0x9f, 0xa0, 0xbf, 0xc1, 0xd8, 0xf6, 0xfb, 0xff,
+];
 
 /** A copy with 1 to 4 changes: bits and bytes flipped, removed, doubled, moved, or whole pieces cut out. */
 export function mutate(bytes: Uint8Array, random: Random): Uint8Array {
-  let mutated = bytes.slice();
+  let mutated: Uint8Array = bytes.slice();
   for (let changes = 1 + random(4); changes > 0 && mutated.length > 0; changes--) {
     mutated = change(mutated, random);
   }
@@ -41,7 +43,11 @@ function change(bytes: Uint8Array, random: Random): Uint8Array {
     case 4:
       return joined(bytes.subarray(0, at), piece, bytes.subarray(at));
     case 5:
-      return joined(bytes.subarray(0, at), Uint8Array.from({ length }, () => random(256)), bytes.subarray(at));
+      return joined(
+        bytes.subarray(0, at),
+        Uint8Array.from({ length }, () => random(256)),
+        bytes.subarray(at),
+      );
     default: {
       const to = random(bytes.length - length + 1);
       const rest = joined(bytes.subarray(0, at), bytes.subarray(at + length));

@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { cHeader } from './c-header.ts';
 import { cddl } from './cddl.ts';
+import { goldenFiles } from './golden.ts';
 
-export type GeneratedFile = { readonly path: string; readonly content: string };
+export type GeneratedFile = { readonly path: string; readonly content: string | Uint8Array };
 
 const root = new URL('../../../', import.meta.url);
 
@@ -11,5 +12,6 @@ export function generatedFiles(): GeneratedFile[] {
   return [
     { path: fileURLToPath(new URL('bpf/gen/events.h', root)), content: cHeader() },
     { path: fileURLToPath(new URL('schemas/bintrail.cddl', root)), content: cddl() },
+    ...goldenFiles().map(({ path, content }) => ({ path: fileURLToPath(path), content })),
   ];
 }

@@ -23,7 +23,10 @@ type Bound = 'over' | 'under';
 const HAS_DIGEST = "sha256 != toFixedString('', 32)";
 const IS_STRONG = `digest_strength IN (${STRONG.map((strength) => `'${strength}'`).join(', ')})`;
 // What is weak only in its timing may be corroborated by other sightings, which a condition on one cannot see.
-const MAY_COUNT = any([IS_STRONG, `digest_strength IN (${WEAK_IN_TIMING.map((strength) => `'${strength}'`).join(', ')})`]);
+const MAY_COUNT = any([
+  IS_STRONG,
+  `digest_strength IN (${WEAK_IN_TIMING.map((strength) => `'${strength}'`).join(', ')})`,
+]);
 const IN_CONTAINER = any(CONTAINER_WORKLOADS.map((prefix) => `startsWith(workload, '${prefix}')`));
 const IS_VERIFIED = all(["package_match = 'match'", not(all(['upper_layer != 0', IN_CONTAINER]))]);
 

@@ -29,10 +29,18 @@ export function judge(sighting: Sighting, approvals: CompiledApprovals, atMs: nu
     return { value: 'unapproved', why: weaknessText(sighting, verified, allow), approval_id: null };
   }
   if (allow !== undefined) {
-    return { value: 'approved', why: `Approved by ${ruleText(allow)}${borrowed ? BORROWED : ''}`, approval_id: allow.approval.id };
+    return {
+      value: 'approved',
+      why: `Approved by ${ruleText(allow)}${borrowed ? BORROWED : ''}`,
+      approval_id: allow.approval.id,
+    };
   }
   if (verified) {
-    return { value: 'explained', why: `Content matches ${packageRecord(sighting)}.${borrowed ? BORROWED : ''}`, approval_id: null };
+    return {
+      value: 'explained',
+      why: `Content matches ${packageRecord(sighting)}.${borrowed ? BORROWED : ''}`,
+      approval_id: null,
+    };
   }
   return { value: 'unapproved', why: unapprovedText(sighting), approval_id: null };
 }
@@ -49,7 +57,8 @@ function isWeakInTiming(sighting: Sighting): boolean {
   return WEAK_IN_TIMING.includes(sighting.digest_strength);
 }
 
-const BORROWED = ' The evidence of this start is weak; the same content also ran in this workload with strong evidence.';
+const BORROWED =
+  ' The evidence of this start is weak; the same content also ran in this workload with strong evidence.';
 
 /**
  * The content is what the package that owns this path recorded. In the upper layer of a container that proves nothing:

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { decoded, execId, execMessage, execRow } from './events.kit.ts';
 import { createLru } from '@bintrail/runtime/lru.ts';
+import { decoded, execId, execMessage, execRow } from './events.kit.ts';
 import { ancestorsOf, createProcessIndex, learn, type Process, processesOf } from './processes.ts';
 
 describe('an LRU', () => {

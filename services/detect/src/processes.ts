@@ -1,9 +1,10 @@
 /** Which program images ran, as far as their exec rows have passed: where arguments and ancestors come from. */
+
+import { createLru, type Lru } from '@bintrail/runtime/lru.ts';
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { formatExecId } from '@bintrail/schemas/exec-id.ts';
 import { bigAt, numberAt, textAt } from '@bintrail/schemas/row.ts';
 import { readTexts } from './column-reader.ts';
-import { createLru, type Lru } from '@bintrail/runtime/lru.ts';
 
 /** `path` and `cwd` are printable text. */
 export type Process = {

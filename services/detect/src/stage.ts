@@ -3,12 +3,12 @@ import { corroborationKey } from '@bintrail/analysis/corroboration.ts';
 import { isStrong, judge } from '@bintrail/analysis/judge.ts';
 import type { PolicyView } from '@bintrail/analysis/policy-view.ts';
 import { findings } from '@bintrail/analysis/rules.ts';
+import { createLru, type Lru } from '@bintrail/runtime/lru.ts';
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import type { Finding } from '@bintrail/schemas/finding.ts';
 import { numberAt } from '@bintrail/schemas/row.ts';
 import { findingOf } from './evidence.ts';
 import { distinctSightings } from './judged-rows.ts';
-import { createLru, type Lru } from '@bintrail/runtime/lru.ts';
 import { createProcessIndex, learn, type Process, type ProcessIndex, processesOf } from './processes.ts';
 
 /**
@@ -57,7 +57,9 @@ export function detect(batches: readonly Batch[], policy: PolicyView, state: Det
   const findProcess = (execId: string) => learnt.get(execId) ?? state.processes.get(execId);
   const out = new Map<string, Due>();
   const sightings = distinctSightings(batches);
-  const strong = new Set(sightings.filter(({ sighting }) => isStrong(sighting)).map(({ sighting }) => corroborationKey(sighting)));
+  const strong = new Set(
+    sightings.filter(({ sighting }) => isStrong(sighting)).map(({ sighting }) => corroborationKey(sighting)),
+  );
   for (const { sighting, first, last } of sightings) {
     const key = corroborationKey(sighting);
     const corroborated = strong.has(key) || state.strong.get(key) !== undefined;

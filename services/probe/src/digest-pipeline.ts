@@ -3,10 +3,10 @@
  * no descriptor is held longer than its reading takes (a held one keeps its filesystem from being unmounted).
  */
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
+import { createLru } from '@bintrail/runtime/lru.ts';
 import type { DigestReason, DigestSource } from '@bintrail/schemas/digest-words.ts';
 import { type FileState, identityKey, inodeKey, sameContentFields } from './file-identity.ts';
 import type { Hasher } from './hasher.ts';
-import { createLru } from '@bintrail/runtime/lru.ts';
 import { isCacheable, type Reading } from './reading.ts';
 
 /** A file as a descriptor showed it: which process opened it for execution, and under which path of our own view. */
@@ -41,8 +41,11 @@ export type PipelineOptions = {
 type Job = { readonly state: FileState; readonly callbacks: ((reading: Reading) => void)[] };
 
 const CACHE_ENTRIES = 65_536;
-/** Readings too weak to cache still answer for the execs whose events are just arriving. */
-const RECENT_ENTRIES = 4_096;
+/**
+ * Readings too weak to cache still answer for the execs whose events are just arriving: twice as many as may be waiting
+ * in the probe's loop (RING_BATCH).
+ */
+const RECENT_ENTRIES = 16_384;
 const RECENT_NS = 5_000_000_000n;
 
 export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
@@ -56,7 +59,7 @@ export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
     const others = (jobs.get(key) ?? []).filter((other) => other !== job);
     if (others.length > 0) jobs.set(key, others);
     else jobs.delete(key);
-    if (isCacheable(reading, options.tickNs)) cache.set(identityKey(reading.before), { ...reading, source: 'cache' });
+    if (isCacheable(reading, options.tickNs)) cache.set(identityKey(reading.before), reading);
     const fresh = (recent.touch(key) ?? []).filter((old) => options.nowNs() - old.startedNs < RECENT_NS);
     recent.set(key, [...fresh, reading]);
     for (const callback of job.callbacks) callback(reading);

@@ -28,7 +28,10 @@ test('a host without the built object is told so', () => {
 test('the first name of a uid wins', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'passwd-'));
   t.after(() => rmSync(folder, { recursive: true }));
-  writeFileSync(join(folder, 'passwd'), 'root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/:/bin/sh\n\nann:x:1000:1000::/:/bin/sh\n');
+  writeFileSync(
+    join(folder, 'passwd'),
+    'root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/:/bin/sh\n\nann:x:1000:1000::/:/bin/sh\n',
+  );
   const userName = localUserNames(join(folder, 'passwd'));
   assert.equal(userName(0), 'root');
   assert.equal(userName(1000), 'ann');

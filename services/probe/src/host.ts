@@ -32,7 +32,8 @@ export function checkHost(bpfObjectPath: string): void {
   if (!existsSync('/sys/kernel/btf/vmlinux')) {
     missing.push('/sys/kernel/btf/vmlinux: use a kernel 6.1 or newer built with CONFIG_DEBUG_INFO_BTF');
   }
-  if (!isReadable(bpfObjectPath)) missing.push(`${bpfObjectPath}: run npm start once with clang installed; it builds it`);
+  if (!isReadable(bpfObjectPath))
+    missing.push(`${bpfObjectPath}: run npm start once with clang installed; it builds it`);
   if (missing.length > 0) {
     throw new SetupError(`the probes cannot run here; missing:\n  ${missing.join('\n  ')}`, 'see each line above');
   }

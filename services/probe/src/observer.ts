@@ -9,8 +9,8 @@ import type { EventsOut, Row } from './events-out.ts';
 import type { FileState } from './file-identity.ts';
 import type { ImageTable } from './image-table.ts';
 import { isLocalMagic, isRemoteMagic } from './mounts.ts';
-import { NO_PACKAGE, type Asked, type PackageColumns } from './packages.ts';
-import { type Evidence, evidenceFrom, type Reading, noDigest } from './reading.ts';
+import { type Asked, NO_PACKAGE, type PackageColumns } from './packages.ts';
+import { type Evidence, evidenceFrom, noDigest, type Reading } from './reading.ts';
 import type { OpenedByPid } from './scripts.ts';
 
 export type ObserverOptions = {

@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import type { Message } from '@bintrail/runtime/bus.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
+import { createLru } from '@bintrail/runtime/lru.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
 import { exit } from '@bintrail/schemas/exit.ts';
 import { readRecordHead, ringDecoder } from '@bintrail/schemas/ring-record.ts';
@@ -15,7 +16,6 @@ import { loadLibbpf, loadLibc } from './ffi.ts';
 import { inodeKey } from './file-identity.ts';
 import { startHasher } from './hasher.ts';
 import { createImageTable } from './image-table.ts';
-import { createLru } from '@bintrail/runtime/lru.ts';
 import { mountsToMark, parseMountInfo } from './mounts.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { openDpkg } from './package-evidence/dpkg.ts';
@@ -89,7 +89,15 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     ...{ nextSeq, nowNs: clock.nowNs, onFatal: failure.reject },
   });
   const report = createReporter({
-    ...{ bpf, out, tally, nowNs: clock.nowNs, nextSeq, waitingDigests: observer.waiting, heldDescriptors: pipeline.held },
+    ...{
+      bpf,
+      out,
+      tally,
+      nowNs: clock.nowNs,
+      nextSeq,
+      waitingDigests: observer.waiting,
+      heldDescriptors: pipeline.held,
+    },
   });
 
   bpf.attach();
@@ -225,10 +233,14 @@ function marksSeeThroughOverlay(): boolean {
 }
 
 function markMounts(fanotify: Fanotify, log: Log): number {
-  const mounts = mountsToMark(parseMountInfo(readFileSync('/proc/self/mountinfo', 'latin1')), !marksSeeThroughOverlay());
+  const mounts = mountsToMark(
+    parseMountInfo(readFileSync('/proc/self/mountinfo', 'latin1')),
+    !marksSeeThroughOverlay(),
+  );
   const marked = mounts.filter(({ mountPoint, type }) => {
     const done = fanotify.mark(mountPoint);
-    if (!done) log.warn({ mountPoint, type }, 'no fanotify mark: programs run from here are hashed only while they run');
+    if (!done)
+      log.warn({ mountPoint, type }, 'no fanotify mark: programs run from here are hashed only while they run');
     return done;
   });
   return marked.length;

@@ -80,7 +80,13 @@ test('only readings that can answer for a later exec are cached', () => {
   assert.equal(isCacheable(readingOf({ failure: 'changed' }), TICK_NS), false, 'failed');
   const anonymous = { ...idle, dev: 40, generation: 0 };
   assert.equal(isCacheable(readingOf({ before: anonymous, after: anonymous }), TICK_NS), false, 'reused device number');
-  assert.equal(isCacheable(readingOf({ before: { ...anonymous, generation: 5 }, after: { ...anonymous, generation: 5 } }), TICK_NS), true);
+  assert.equal(
+    isCacheable(
+      readingOf({ before: { ...anonymous, generation: 5 }, after: { ...anonymous, generation: 5 } }),
+      TICK_NS,
+    ),
+    true,
+  );
 });
 
 test('the tick under way may have begun late: one tick is not enough', () => {

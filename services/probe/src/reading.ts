@@ -72,7 +72,8 @@ export function evidenceFrom(exec: Executed, reading: Reading, tickNs: bigint, s
   if (reading.failure !== '') return noDigest(reading.failure);
   if (after === undefined || !sameContentFields(before, after)) return noDigest('changed');
   if (!sameContentFields(exec.file, before)) return noDigest('changed');
-  const digest = { sha256: reading.sha256, digest_source: reading.source, digest_reason: '' as const };
+  const source = reading.startedNs < exec.tsNs ? 'cache' : reading.source;
+  const digest = { sha256: reading.sha256, digest_source: source, digest_reason: '' } as const;
   if (Math.max(exec.file.writecount, before.writecount, after.writecount) > 0) {
     return { ...digest, digest_strength: 'writable' };
   }

@@ -5,7 +5,18 @@ import type { FileState } from './file-identity.ts';
 import { createOpenedByPid } from './scripts.ts';
 
 function state(ino: bigint): FileState {
-  return { dev: 1, generation: 0, ino, ctime_ns: 0n, mtime_ns: 0n, size: 1n, nlink: 1, writecount: 0, fs_magic: 0, flags: 0 };
+  return {
+    dev: 1,
+    generation: 0,
+    ino,
+    ctime_ns: 0n,
+    mtime_ns: 0n,
+    size: 1n,
+    nlink: 1,
+    writecount: 0,
+    fs_magic: 0,
+    flags: 0,
+  };
 }
 
 function sighted(path: string, ino: bigint, atNs = 0n): Sighted {

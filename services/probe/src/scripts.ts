@@ -2,9 +2,10 @@
  * Which file was the script. At the exec event it is gone: the image's file is the interpreter, and only the name as
  * given is left. fanotify delivered the script under the same process id just before (evidence by process id).
  */
+
+import { createLru } from '@bintrail/runtime/lru.ts';
 import type { Sighted } from './digest-pipeline.ts';
 import { type FileState, inodeKey } from './file-identity.ts';
-import { createLru } from '@bintrail/runtime/lru.ts';
 
 export type OpenedByPid = {
   readonly remember: (sighted: Sighted) => void;

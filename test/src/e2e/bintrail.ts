@@ -73,7 +73,12 @@ export async function request(url: string, method: string, token: string | undef
   });
   const text = await response.text();
   const type = response.headers.get('content-type') ?? '';
-  return { status: response.status, type, text, json: type.includes('json') && text !== '' ? JSON.parse(text) : undefined };
+  return {
+    status: response.status,
+    type,
+    text,
+    json: type.includes('json') && text !== '' ? JSON.parse(text) : undefined,
+  };
 }
 
 async function untilUp(child: ChildProcess, output: () => string): Promise<string> {

@@ -31,7 +31,8 @@ async function counts(bintrail: Bintrail): Promise<{ rolledUp: number; raw: numb
   const ids = new Set<string>();
   let raw = 0;
   for (let cursor = ''; ; ) {
-    const page = (await bintrail.get(`/v1/events?type=exec&path=${encodeURIComponent(program)}&limit=1000${cursor}`)).json;
+    const page = (await bintrail.get(`/v1/events?type=exec&path=${encodeURIComponent(program)}&limit=1000${cursor}`))
+      .json;
     raw += page.items.length;
     for (const { exec_id } of page.items) ids.add(exec_id);
     if (page.next_cursor === null) return { rolledUp, raw, ids };
@@ -51,7 +52,9 @@ test('stopped and started again it goes on with the same data', { skip, timeout:
       assert.equal(second.token, first.token);
       const before = await counts(second);
       assert.ok(before.raw >= 100);
-      await eventually('more execs', 20_000, async () => ((await counts(second)).raw > before.raw + 100 ? true : undefined));
+      await eventually('more execs', 20_000, async () =>
+        (await counts(second)).raw > before.raw + 100 ? true : undefined,
+      );
       loop.kill('SIGKILL');
       await once(loop, 'exit');
       const last = await eventually('a quiet store', 20_000, async () => {
@@ -97,8 +100,13 @@ test('another local user gets nothing: no row, no file', { skip, timeout: 120_00
 /** Local TCP ports in LISTEN state, /proc/net/tcp (proc_pid_net(5)). */
 async function listeningPorts(): Promise<string[]> {
   const { stdout } = await run('cat', ['/proc/net/tcp']);
-  const lines = stdout.split('\n').slice(1).map((line) => line.trim().split(/\s+/));
-  return lines.filter((fields) => fields[3] === '0A').map((fields) => String(Number.parseInt(fields[1]!.split(':')[1]!, 16)));
+  const lines = stdout
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/));
+  return lines
+    .filter((fields) => fields[3] === '0A')
+    .map((fields) => String(Number.parseInt(fields[1]!.split(':')[1]!, 16)));
 }
 
 function walk(path: string): string[] {

@@ -3,7 +3,17 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -90,7 +100,10 @@ test('a script shows itself beside its interpreter', { skip, timeout: 30_000 }, 
   assert.equal(script.role, 'script');
   assert.equal(script.sha256, digestOf(at('x.sh')));
   assert.equal(script.digest_strength, 'exact');
-  const interpreter = await watched.row('exec', ({ pid, start_ns }) => pid === script.pid && start_ns === script.start_ns);
+  const interpreter = await watched.row(
+    'exec',
+    ({ pid, start_ns }) => pid === script.pid && start_ns === script.start_ns,
+  );
   assert.ok(interpreter.flagNames.includes('script'));
   assert.equal(interpreter.filename, at('x.sh'));
   assert.equal(interpreter.path, script.parent_path);
@@ -121,7 +134,10 @@ test('a setuid program is marked', { skip, timeout: 30_000 }, async () => {
   assert.ok((await execOf(at('setuid'))).flagNames.includes('setuid'));
 });
 
-test('a packaged program is explained where its package put it, and a copy of it is not', { skip, timeout: 30_000 }, async () => {
+test('a packaged program is explained where its package put it, and a copy of it is not', {
+  skip,
+  timeout: 30_000,
+}, async () => {
   copyFileSync('/usr/bin/true', at('truly'));
   chmodSync(at('truly'), 0o755);
   await delay(50);
@@ -138,7 +154,10 @@ test('a packaged program is explained where its package put it, and a copy of it
 test('exec after exec of one process are two images with one parent', { skip, timeout: 30_000 }, async () => {
   await run('/bin/sh', ['-c', `exec ${at('quiet')} replaced`]).catch(() => {});
   const second = await watched.row('exec', ({ argv }) => argv.includes('replaced\0') && !argv.includes('-c'));
-  const first = await watched.row('exec', ({ pid, start_ns, argv }) => pid === second.pid && start_ns === second.start_ns && argv.includes('-c'));
+  const first = await watched.row(
+    'exec',
+    ({ pid, start_ns, argv }) => pid === second.pid && start_ns === second.start_ns && argv.includes('-c'),
+  );
   assert.equal(second.self_exec_id, first.self_exec_id + 1);
   assert.equal(second.parent_pid, first.parent_pid);
 });
@@ -159,7 +178,9 @@ test('an exec from a thread is the process, and one exit follows', { skip, timeo
   assert.equal(row.pid, before.pid);
   assert.equal(row.start_ns, before.start_ns);
   await watched.row('exit', ({ pid, start_ns }) => pid === row.pid && start_ns === row.start_ns);
-  const exits = watched.rows().filter(({ event, pid, start_ns }) => event === 'exit' && pid === row.pid && start_ns === row.start_ns);
+  const exits = watched
+    .rows()
+    .filter(({ event, pid, start_ns }) => event === 'exit' && pid === row.pid && start_ns === row.start_ns);
   assert.equal(exits.length, 1);
 });
 
@@ -174,7 +195,10 @@ test('names that are no UTF-8, long paths and many arguments survive', { skip, t
     mkdirSync(deep);
   }
   copyFileSync(at('quiet'), join(deep, 'quiet'));
-  await run(join(deep, 'quiet'), Array.from({ length: 50_000 }, (_, index) => String(index))).catch(() => {});
+  await run(
+    join(deep, 'quiet'),
+    Array.from({ length: 50_000 }, (_, index) => String(index)),
+  ).catch(() => {});
   const long = await execOf(join(deep, 'quiet'));
   assert.equal(long.argc, 50_001);
   assert.ok(long.flagNames.includes('truncated_argv'));
@@ -182,8 +206,14 @@ test('names that are no UTF-8, long paths and many arguments survive', { skip, t
   renameSync(odd, at('odd'));
 });
 
-test('run within the tick it was written, a digest is weak unless the process still runs', { skip, timeout: 30_000 }, async () => {
-  await run('/bin/sh', ['-c', `cp ${at('quiet')} ${at('fresh')}; ${at('fresh')}; cp /bin/sleep ${at('naps')}; ${at('naps')} 1`]);
+test('run within the tick it was written, a digest is weak unless the process still runs', {
+  skip,
+  timeout: 30_000,
+}, async () => {
+  await run('/bin/sh', [
+    '-c',
+    `cp ${at('quiet')} ${at('fresh')}; ${at('fresh')}; cp /bin/sleep ${at('naps')}; ${at('naps')} 1`,
+  ]);
   const fresh = await execOf(at('fresh'));
   assert.equal(fresh.sha256, digestOf(at('fresh')));
   assert.ok(['racy', 'exact', 'alive'].includes(fresh.digest_strength), fresh.digest_strength);
@@ -219,9 +249,15 @@ test('a file over the size cap says so', { skip, timeout: 30_000 }, async () => 
 
 test('nothing was lost: each CPU numbered its events without a gap', { skip, timeout: 30_000 }, async () => {
   await delay(700);
-  const live = watched.rows().filter(({ event, flagNames }) => (event === 'exec' || event === 'exit') && !flagNames.includes('snapshot'));
+  const live = watched
+    .rows()
+    .filter(({ event, flagNames }) => (event === 'exec' || event === 'exit') && !flagNames.includes('snapshot'));
   for (const [cpu, rows] of Map.groupBy(live, (row) => row.cpu)) {
     const numbers = rows.map(({ cpu_seq }) => Number(cpu_seq)).sort((a, b) => a - b);
-    assert.deepEqual(numbers, numbers.map((_, index) => numbers[0]! + index), `CPU ${cpu}`);
+    assert.deepEqual(
+      numbers,
+      numbers.map((_, index) => numbers[0]! + index),
+      `CPU ${cpu}`,
+    );
   }
 });

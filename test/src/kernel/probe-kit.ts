@@ -1,6 +1,6 @@
 /** A real probe on the running kernel, its messages decoded and kept. In a process of its own lies what it watches. */
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -9,10 +9,9 @@ import { type Probe, startProbe } from '@bintrail/probe/probe.ts';
 import { redactArguments } from '@bintrail/probe/redact.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
 import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
-import { type EventName, EVENTS } from '@bintrail/schemas/events.ts';
+import { EVENTS, type EventName } from '@bintrail/schemas/events.ts';
 import { type Flag, flagNames } from '@bintrail/schemas/flags.ts';
 import { bigAt, digestAt, numberAt, textAt } from '@bintrail/schemas/row.ts';
-import { readFileSync } from 'node:fs';
 
 export const run = promisify(execFile);
 

@@ -66,7 +66,10 @@ for (const [name, at] of [
   ['the root filesystem', () => join(folder, 'disk')],
   ['tmpfs', () => memory],
 ] as const) {
-  test(`20,000 execs on ${name}: all there, once, with digests that are right`, { skip, timeout: 240_000 }, async (t) => {
+  test(`20,000 execs on ${name}: all there, once, with digests that are right`, {
+    skip,
+    timeout: 240_000,
+  }, async (t) => {
     mkdirSync(at(), { recursive: true });
     const storm = await prepareStorm(join(folder, `tools-${name.replaceAll(' ', '-')}`), at(), PROGRAMS);
     const ran = await storm.blow(LOOPS, EXECS_PER_LOOP);
@@ -77,11 +80,18 @@ for (const [name, at] of [
     const strengths = checkDigests(storm, rows);
     t.diagnostic(JSON.stringify(strengths));
     const missing = rows.filter(({ row }) => row.sha256 === '');
-    assert.deepEqual(missing.map(({ row }) => row.digest_reason), [], 'every exec carries a digest');
+    assert.deepEqual(
+      missing.map(({ row }) => row.digest_reason),
+      [],
+      'every exec carries a digest',
+    );
   });
 }
 
-test('two programs in turn in one file, in place: no digest that claims to be certain is wrong', { skip, timeout: 120_000 }, async (t) => {
+test('two programs in turn in one file, in place: no digest that claims to be certain is wrong', {
+  skip,
+  timeout: 120_000,
+}, async (t) => {
   const at = join(folder, 'in-place');
   mkdirSync(at);
   const storm = await prepareStorm(join(folder, 'tools-in-place'), at, 2);

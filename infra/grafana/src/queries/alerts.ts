@@ -1,22 +1,14 @@
 /** What the alert rules ask. Each answers a number, by node where there is one to go to. */
-import { HAS_DIGEST } from '../sql.ts';
+import { HAS_DIGEST, IN_HOURS } from '../sql.ts';
 import { TABLES } from '../tables.ts';
+import { COUNTED, COVERAGE } from './counters.ts';
 import { FINDINGS } from './findings.ts';
 
 export const unansweredFindings = `SELECT count() AS findings FROM ${FINDINGS}
 WHERE state = 'open' AND $__timeFilter(first_seen) AND severity IN ('critical', 'high', 'medium')`;
 
-const COUNTER = 'node, boot, probe_epoch, event_type, place, cpu';
-export const coverage = `SELECT node, greatest(0, 1 - sum(lost_in) / sumIf(seen_in, place = 'ring')) AS coverage
-FROM (
-  SELECT ${COUNTER}, max(seen) - maxIf(seen, minute < $__fromTime) AS seen_in,
-    max(lost) - maxIf(lost, minute < $__fromTime) AS lost_in
-  FROM ${TABLES.coverage}
-  WHERE (node, boot, probe_epoch) IN (
-    SELECT node, boot, probe_epoch FROM ${TABLES.coverage} WHERE $__timeFilter(minute))
-  GROUP BY ${COUNTER}
-)
-GROUP BY node HAVING sumIf(seen_in, place = 'ring') > 0`;
+export const coverage = `SELECT node, ${COVERAGE} AS coverage
+FROM ${COUNTED} GROUP BY node HAVING sumIf(seen_in, place = 'ring') > 0`;
 
 export const silentFor = `SELECT node, dateDiff('second', max(ts), $__toTime) AS seconds
 FROM ${TABLES.heartbeats} WHERE $__timeFilter(ts) GROUP BY node`;
@@ -35,5 +27,5 @@ export const lag = `SELECT node, quantileExact(0.5)(dateDiff('second', ts, inges
 FROM ${TABLES.heartbeats} WHERE $__timeFilter(ingested_at) GROUP BY node`;
 
 export const withDigest = `SELECT node, sumIf(n, ${HAS_DIGEST}) / sum(n) AS share
-FROM ${TABLES.sightingNodes} WHERE hour >= toStartOfHour($__fromTime) AND hour <= $__toTime AND digest_reason != 'pending'
+FROM ${TABLES.sightingNodes} WHERE ${IN_HOURS} AND digest_reason != 'pending'
 GROUP BY node HAVING sum(n) > 0`;

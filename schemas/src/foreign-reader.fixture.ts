@@ -1,0 +1,80 @@
+/** Reads messages with other CBOR libraries, by `bintrail.cddl` alone: nothing of our own decoder is used. */
+import { Decoder } from 'cbor-x';
+import { decode, Tagged } from 'cborg';
+import type { EventDefinition, Field } from './field.ts';
+
+type Value = number | bigint | string;
+export type ForeignMessage = {
+  readonly header: Readonly<Record<string, unknown>>;
+  readonly rows: Record<string, Value>[];
+};
+
+const HEADER_KEYS = ['v', 'type', 'node', 'boot', 'probe_epoch', 'batch_seq', 'rows'];
+
+// RFC 8746 §2.1: tags of little-endian typed arrays.
+const ARRAYS: Record<number, (bytes: ArrayBuffer) => ArrayLike<number | bigint>> = {
+  69: (bytes) => new Uint16Array(bytes),
+  70: (bytes) => new Uint32Array(bytes),
+  71: (bytes) => new BigUint64Array(bytes),
+  78: (bytes) => new Int32Array(bytes),
+};
+
+/** cborg: strict, and without any notion of typed arrays. */
+export function readWithCborg(bytes: Uint8Array, definition: EventDefinition): ForeignMessage {
+  const tags = Tagged.preserve(...Object.keys(ARRAYS).map(Number));
+  const options = { useMaps: true, rejectDuplicateMapKeys: true, allowIndefinite: false, allowUndefined: false, tags };
+  return rebuild(decode(bytes, options), definition);
+}
+
+const cborX = new Decoder({ mapsAsObjects: false, useRecords: false });
+
+/** cbor-x: makes typed arrays of the tags by itself. */
+export function readWithCborX(bytes: Uint8Array, definition: EventDefinition): ForeignMessage {
+  return rebuild(cborX.decode(bytes), definition);
+}
+
+function rebuild(message: Map<string, unknown>, { fields }: EventDefinition): ForeignMessage {
+  const rows = Array.from({ length: Number(message.get('rows')) }, (): Record<string, Value> => ({}));
+  for (const field of fields) {
+    const valueAt = columnReader(field, message.get(field.name));
+    for (const [index, row] of rows.entries()) row[field.name] = valueAt(index);
+  }
+  const header = Object.fromEntries(HEADER_KEYS.map((key) => [key, message.get(key)]));
+  const names = new Set([...HEADER_KEYS, ...fields.map(({ name }) => name)]);
+  for (const key of message.keys()) if (!names.has(key)) throw new Error(`${key} stands in no definition`);
+  return { header, rows };
+}
+
+function columnReader({ kind }: Field, column: unknown): (row: number) => Value {
+  if (kind === 'digest') return (row) => digestAt(column as Uint8Array | undefined, row);
+  if (kind === 'text' || kind === 'bytes') return textReader(column);
+  const big = kind === 'u64' || kind === 'time';
+  const numberOf = (value: number | bigint) => (big ? BigInt(value) : Number(value));
+  if (column === undefined) return () => numberOf(0);
+  if (typeof column === 'number' || typeof column === 'bigint') return () => numberOf(column);
+  const numbers = arrayOf(column);
+  return (row) => numberOf(numbers[row]!);
+}
+
+function digestAt(column: Uint8Array | undefined, row: number): string {
+  const digest = latin1(column?.subarray(row * 32, row * 32 + 32) ?? new Uint8Array(32));
+  return digest === '\0'.repeat(32) ? '' : digest;
+}
+
+function textReader(column: unknown): (row: number) => string {
+  if (column === undefined) return () => '';
+  if (column instanceof Uint8Array) return () => latin1(column);
+  const { dict, codes } = Object.fromEntries(column as Map<string, unknown>);
+  const numbers = arrayOf(codes);
+  return (row) => latin1((dict as Uint8Array[])[Number(numbers[row])]!);
+}
+
+function arrayOf(column: unknown): ArrayLike<number | bigint> {
+  if (!(column instanceof Tagged)) return column as ArrayLike<number | bigint>;
+  const bytes = column.value as Uint8Array;
+  return ARRAYS[Number(column.tag)]!(new Uint8Array(bytes).buffer);
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('latin1');
+}
