@@ -13,8 +13,9 @@ import { alternate, ratios, summarize } from './stats.ts';
 const PROGRAMS = 200;
 const RECORDS = 65_536;
 const PAIRS = 5;
-/** What the probe reads of the ring at a time. */
-const RING_BATCH = 8_192;
+const ROUND_CPU_MS = 1_000;
+/** Records read from the ring at a time; the probe takes up to 8,192. */
+const TURN = 1_024;
 const MESSAGE_ROWS = 1_024;
 
 const decodeExec = ringDecoder(exec);
@@ -56,23 +57,27 @@ async function run(): Promise<Figure[]> {
 
 const WHY_MISSED = 'not yet profiled';
 
-/** All records once, in turns as the probe takes them, until the last row is in a message. */
+/** Takes the records in turns as the probe does, again and again, for a second of CPU time. */
 async function eventsPerCpuSecond(records: Records, observer: Observer, out: EventsOut): Promise<number> {
   const before = process.cpuUsage();
-  for (let from = 0; from < RECORDS; from += RING_BATCH) {
-    takeTurn(records, from, observer);
+  const usedMs = () => {
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1_000;
+  };
+  let events = 0;
+  for (; usedMs() < ROUND_CPU_MS; events += TURN) {
+    takeTurn(records, events % RECORDS, observer);
     await turnOver();
   }
   while (observer.waiting() > 0) await turnOver();
   await out.flush();
-  const { user, system } = process.cpuUsage(before);
-  return RECORDS / ((user + system) / 1e6);
+  return events / (usedMs() / 1_000);
 }
 
 function takeTurn({ memory, offsets, lengths }: Records, from: number, observer: Observer): void {
   const rows: ReturnType<typeof decodeExec>[] = [];
   const offset = BigInt(Date.now()) * 1_000_000n;
-  for (let index = from; index < from + RING_BATCH; index++) {
+  for (let index = from; index < from + TURN; index++) {
     const record = new DataView(memory, offsets[index], lengths[index]);
     const head = readRecordHead(record);
     const row = decodeExec(record);

@@ -21,8 +21,10 @@ const TITLES: Readonly<Record<DashboardName, string>> = {
   runbook: 'Runbook',
 };
 
-const KEEP = '${api:queryparam}&${__url_time_range}';
-const cell = (column: string) => `\${__data.fields.${column}:percentencode}`;
+const variable = (name: string) => `\${${name}}`;
+const API = variable('api');
+const KEEP = `${variable('api:queryparam')}&${variable('__url_time_range')}`;
+const cell = (column: string) => variable(`__data.fields.${column}:percentencode`);
 const to = (name: DashboardName, title: string, values: string): Link => ({
   title,
   url: `/d/${UIDS[name]}?${values}&${KEEP}`,
@@ -31,18 +33,18 @@ const to = (name: DashboardName, title: string, values: string): Link => ({
 // Each answers the links of one column of a table; the argument is the column they read.
 export const toWorkload = (column = 'workload'): Link[] => [
   to('workload', 'What this workload runs', `var-workload=${cell(column)}`),
-  { title: 'API: its profile (needs a token)', url: `\${api}/v1/workloads/profile?workload=${cell(column)}` },
+  { title: 'API: its profile (needs a token)', url: `${API}/v1/workloads/profile?workload=${cell(column)}` },
 ];
 export const toBinary = (column = 'digest'): Link[] => [
   to('binary', 'Where, when and who', `var-sha256=${cell(column)}`),
-  { title: 'API: verdict and what still runs (needs a token)', url: `\${api}/v1/binaries/${cell(column)}` },
+  { title: 'API: verdict and what still runs (needs a token)', url: `${API}/v1/binaries/${cell(column)}` },
 ];
 export const toNode = (column = 'node'): Link[] => [
   to('coverage', 'How complete this node is', `var-node=${cell(column)}`),
   to('fleet', 'What ran on this node', `var-node=${cell(column)}`),
 ];
 export const toFinding = (column = 'finding'): Link[] => [
-  { title: 'API: evidence, verdict and count (needs a token)', url: `\${api}/v1/findings/${cell(column)}` },
+  { title: 'API: evidence, verdict and count (needs a token)', url: `${API}/v1/findings/${cell(column)}` },
 ];
 
 /** The bar at the top: every other dashboard, with the variables and the time, and the API's own pages. */
@@ -56,8 +58,8 @@ export function dashboardLinks(uid: DashboardUid): object[] {
       ...{ includeVars: true, keepTime: true, targetBlank: false },
     })),
     ...[
-      { title: 'API', url: '${api}/docs' },
-      { title: 'API health', url: '${api}/healthz' },
+      { title: 'API', url: `${API}/docs` },
+      { title: 'API health', url: `${API}/healthz` },
     ].map((page) => ({ ...link, ...page, includeVars: false, keepTime: false, targetBlank: true })),
   ];
 }

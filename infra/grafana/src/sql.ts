@@ -7,13 +7,13 @@ export const ALL = '*';
 export type VariableName = 'node' | 'workload' | 'sha256' | 'rule';
 
 /** A variable's value, byte for byte: quoting formats leave backslashes alone, which systemd's escaped units hold. */
-export function valueOf(name: VariableName): string {
+export function chosen(name: VariableName): string {
   return `decodeURLComponent('\${${name}:percentencode}')`;
 }
 
 /** True where the variable's "All" is chosen, or the column (of the same name) is what it says. */
 export function matches(name: VariableName, column: string = name): string {
-  return `(${valueOf(name)} = '${ALL}' OR ${column} = ${valueOf(name)})`;
+  return `(${chosen(name)} = '${ALL}' OR ${column} = ${chosen(name)})`;
 }
 
 /** Rows of the roll-ups by hour that reach into the dashboard's time. */
@@ -21,7 +21,7 @@ export const IN_HOURS = 'hour >= toStartOfHour($__fromTime) AND hour <= $__toTim
 
 export const HAS_DIGEST = "sha256 != toFixedString('', 32)";
 export const DIGEST_HEX = 'lower(hex(sha256))';
-export const IS_DIGEST = `sha256 = toFixedString(unhex(${valueOf('sha256')}), 32)`;
+export const IS_DIGEST = `sha256 = toFixedString(unhex(${chosen('sha256')}), 32)`;
 export const STRONG_WORDS = STRONG.map((word) => `'${word}'`).join(', ');
 
 /** A probe reports every few seconds; after this long without a word it counts as silent. */

@@ -10,6 +10,7 @@ import { findingsRoutes } from './routes/findings.ts';
 import { healthRoutes } from './routes/health.ts';
 import { nodesRoutes } from './routes/nodes.ts';
 import { processesRoutes } from './routes/processes.ts';
+import { streamRoutes } from './routes/stream.ts';
 import { tokensRoutes } from './routes/tokens.ts';
 import { workloadsRoutes } from './routes/workloads.ts';
 
@@ -17,6 +18,7 @@ export function addRoutes(app: App): void {
   binariesRoutes(app);
   workloadsRoutes(app);
   eventsRoutes(app);
+  streamRoutes(app);
   processesRoutes(app);
   coverageRoutes(app);
   nodesRoutes(app);

@@ -14,6 +14,8 @@ test('the three characters Slack parses become entities, and nothing else change
 test('what cannot be seen is shown as its bytes', () => {
   assert.equal(visible('a\u202eb\nc\u200b'), 'a\\xe2\\x80\\xaeb\\x0ac\\xe2\\x80\\x8b');
   assert.equal(visible(' ls '), '\\x20ls\\x20');
+  assert.equal(visible('  '), '\\x20\\x20');
+  assert.equal(visible('ls\u00a0'), 'ls\\xc2\\xa0');
   assert.equal(visible('`id`'), '\\x60id\\x60');
   assert.equal(visible('naïve name 😀'), 'naïve name 😀');
 });

@@ -4,8 +4,8 @@
  * Source: docs.slack.dev/messaging/formatting-message-text.
  */
 
-/** Control, format (bidirectional, zero width), surrogate, private, unassigned; line and paragraph separators. */
-const INVISIBLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
+/** Control, format (bidirectional, zero width), surrogate, private, unassigned; all separators but the plain space. */
+const INVISIBLE = /[[\p{C}\p{Z}]--[ ]]/gv;
 /** A character that no markup escape may be cut in: `\xNN`, or one code point. */
 const UNITS = /\\x[0-9a-f]{2}|[\s\S]/gu;
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' };
@@ -20,14 +20,22 @@ export function escapeMrkdwn(text: string): string {
  * texts have it; so are backticks, which cannot be escaped otherwise, and spaces at either end.
  */
 export function visible(text: string): string {
-  return text
-    .replace(INVISIBLE, bytesOf)
-    .replace(/`/g, bytesOf)
-    .replace(/^ +| +$/g, bytesOf);
+  return showEdges(unitsOf(text)).join('');
+}
+
+/** The text in pieces that must not be cut. */
+function unitsOf(text: string): string[] {
+  return text.replace(INVISIBLE, bytesOf).replace(/`/g, bytesOf).match(UNITS) ?? [];
 }
 
 function bytesOf(text: string): string {
   return Buffer.from(text).toString('hex').replace(/../g, '\\x$&');
+}
+
+function showEdges(units: readonly string[]): string[] {
+  const first = units.findIndex((unit) => unit !== ' ');
+  const last = units.findLastIndex((unit) => unit !== ' ');
+  return units.map((unit, at) => (at < first || at > last ? bytesOf(unit) : unit));
 }
 
 /**
@@ -35,14 +43,18 @@ function bytesOf(text: string): string {
  * both the folder and the name of a path tell something. `maxChars` must be at least 50.
  */
 export function clip(text: string, maxChars: number): string {
-  const units = (visible(text).match(UNITS) ?? []).map(escapeMrkdwn);
+  // Every unit shows as at least what it is long, so only this much of either end can be needed; 8 keeps units whole.
+  const edge = maxChars + 8;
+  const omitted = Math.max(0, text.length - 2 * edge);
+  const raw = omitted > 0 ? [text.slice(0, edge), text.slice(-edge)] : [text];
+  const units = showEdges(raw.flatMap(unitsOf)).map(escapeMrkdwn);
   const total = units.reduce((sum, unit) => sum + unit.length, 0);
   if (total <= maxChars) return units.join('');
   const mark = (removed: number) => ` … [${removed} characters cut] … `;
-  const room = maxChars - mark(units.length).length;
+  const room = maxChars - mark(omitted + units.length).length;
   const head = take(units, Math.floor((room * 2) / 3));
   const tail = take(units.toReversed(), room - Math.floor((room * 2) / 3)).reverse();
-  return head.join('') + mark(units.length - head.length - tail.length) + tail.join('');
+  return head.join('') + mark(omitted + units.length - head.length - tail.length) + tail.join('');
 }
 
 function take(units: readonly string[], maxChars: number): string[] {

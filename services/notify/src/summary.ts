@@ -14,52 +14,61 @@ const REPEAT_MARK = ':warning: may be a repeat: ';
 /** The groups a summary lists are the first `listed` of those handed in; the rest has to wait for the next one. */
 export type Summary = { readonly message: SlackMessage; readonly listed: number };
 
+/** An alert with its line, which does not depend on what it is listed with. */
+type Item = { readonly alert: Alert; readonly line: string };
+
 /** One message for many groups that have waited, worst first, one line each. At least one is always listed. */
 export function summaryMessage(alerts: readonly Alert[], access: ApiAccess): Summary {
-  for (let listed = Math.min(alerts.length, MAX_LISTED); ; listed--) {
-    const message = { text: overview(alerts, listed), blocks: summaryBlocks(alerts, listed, access) };
-    if (listed <= 1 || sizeOf(message.blocks) <= LIMITS.messageChars) return { message, listed };
+  const items = itemsOf(alerts);
+  for (let listed = items.length; ; listed--) {
+    const shown = items.slice(0, listed);
+    const text = overview(shown, alerts.length - listed);
+    const blocks = summaryBlocks(text, shown, access);
+    if (listed <= 1 || sizeOf(blocks) <= LIMITS.messageChars) return { message: { text, blocks }, listed };
   }
 }
 
 /** The same without blocks; see `plainMessage`. */
 export function plainSummary(alerts: readonly Alert[]): Summary {
-  for (let listed = Math.min(alerts.length, MAX_LISTED); ; listed--) {
-    const shown = worstFirst(alerts.slice(0, listed));
-    const text = [overview(alerts, listed), ...shown.map(line)].join('\n');
+  const items = itemsOf(alerts);
+  for (let listed = items.length; ; listed--) {
+    const shown = items.slice(0, listed);
+    const text = [overview(shown, alerts.length - listed), ...linesOf(shown)].join('\n');
     if (listed <= 1 || text.length <= LIMITS.textChars) return { message: { text }, listed };
   }
 }
 
-function summaryBlocks(alerts: readonly Alert[], listed: number, access: ApiAccess): Block[] {
-  const shown = worstFirst(alerts.slice(0, listed));
-  const repeats = shown.some(({ mayRepeat }) => mayRepeat);
+function itemsOf(alerts: readonly Alert[]): Item[] {
+  return alerts.slice(0, MAX_LISTED).map((alert) => ({ alert, line: lineOf(alert) }));
+}
+
+function summaryBlocks(title: string, shown: readonly Item[], access: ApiAccess): Block[] {
+  const repeats = shown.some(({ alert }) => alert.mayRepeat);
   const command = commandBlock(listFindings(access), MAX_COMMAND_CHARS);
   return [
-    header(overview(alerts, listed)),
+    header(title),
     ...(repeats ? [section(`${REPEAT_NOTE} This holds for the lines marked so.`)] : []),
-    ...paragraphs(shown.map(line)).map(section),
+    ...paragraphs(linesOf(shown)).map(section),
     ...(command !== undefined ? [section(`*All of them, with evidence*\n${command}`)] : []),
   ];
 }
 
 /** Words of ours only: it becomes a header. */
-function overview(alerts: readonly Alert[], listed: number): string {
-  const shown = alerts.slice(0, listed);
-  const bySeverity = SEVERITIES.map((severity) => ({
-    severity,
-    n: shown.filter(({ finding }) => finding.severity === severity).length,
-  })).filter(({ n }) => n > 0);
-  const counts = bySeverity.map(({ severity, n }) => `${n} ${severity}`).join(', ');
-  const rest = alerts.length - listed;
-  return `${listed} findings: ${counts}${rest > 0 ? `; ${rest} more follow` : ''}`;
+function overview(shown: readonly Item[], rest: number): string {
+  const counts = SEVERITIES.flatMap((severity) => {
+    const n = shown.filter(({ alert }) => alert.finding.severity === severity).length;
+    return n > 0 ? [`${n} ${severity}`] : [];
+  });
+  return `${shown.length} findings: ${counts.join(', ')}${rest > 0 ? `; ${rest} more follow` : ''}`;
 }
 
-function worstFirst(alerts: readonly Alert[]): Alert[] {
-  return alerts.toSorted((a, b) => SEVERITIES.indexOf(a.finding.severity) - SEVERITIES.indexOf(b.finding.severity));
+/** Worst first. */
+function linesOf(shown: readonly Item[]): string[] {
+  const rank = ({ alert }: Item) => SEVERITIES.indexOf(alert.finding.severity);
+  return shown.toSorted((a, b) => rank(a) - rank(b)).map(({ line }) => line);
 }
 
-function line({ finding, mayRepeat, otherWorkloads, moreWorkloads }: Alert): string {
+function lineOf({ finding, mayRepeat, otherWorkloads, moreWorkloads }: Alert): string {
   const others = otherWorkloads.length + moreWorkloads;
   const where = `${code(finding.workload, 64)}${others > 0 ? ` and ${others} more` : ''} on ${code(finding.node, 64)}`;
   const digest = finding.sha256 === '' ? 'no digest' : `SHA-256 ${code(finding.sha256.slice(0, 16), 62)}…`;

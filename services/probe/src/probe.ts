@@ -4,16 +4,12 @@ import { release } from 'node:os';
 import type { Message } from '@bintrail/runtime/bus.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
 import { createLru } from '@bintrail/runtime/lru.ts';
-import { exec } from '@bintrail/schemas/exec.ts';
-import { exit } from '@bintrail/schemas/exit.ts';
-import { readRecordHead, ringDecoder } from '@bintrail/schemas/ring-record.ts';
 import { type BpfObject, loadBpfObject } from './bpf-object.ts';
 import { type Clock, openClock } from './clock.ts';
 import { createDigestPipeline, type DigestPipeline } from './digest-pipeline.ts';
 import { createEventsOut, type EventsOut, type Row } from './events-out.ts';
 import { type Fanotify, openFanotify } from './fanotify.ts';
 import { loadLibbpf, loadLibc } from './ffi.ts';
-import { inodeKey } from './file-identity.ts';
 import { startHasher } from './hasher.ts';
 import { createImageTable } from './image-table.ts';
 import { mountsToMark, parseMountInfo } from './mounts.ts';
@@ -21,6 +17,7 @@ import { createObserver, type Observer } from './observer.ts';
 import { openDpkg } from './package-evidence/dpkg.ts';
 import { hasRecord } from './package-evidence/evidence.ts';
 import { packageColumns } from './packages.ts';
+import { type Arrived, decodeRecord, snapshotRows, stillRuns } from './records.ts';
 import { createReporter, newTally, type Tally } from './report.ts';
 import { createOpenedByPid } from './scripts.ts';
 import { EPOLLIN, EPOLLPRI, openWakeup } from './wakeup.ts';
@@ -100,13 +97,14 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     },
   });
 
+  const world: World = { bpf, fanotify, clock, observer, pipeline, tally, arrived: [], out, report, log: options.log };
   bpf.attach();
-  takeSnapshot(bpf, clock, observer);
+  takeSnapshot(world);
   report();
-  const world = { bpf, fanotify, clock, observer, pipeline, tally, arrived: [], out, report, log: options.log };
   const loop = runLoop(libc, world);
   const stop = async () => {
     await loop.stop();
+    await drainWaiting(observer);
     observer.finish();
     report();
     await out.close();
@@ -120,6 +118,13 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     return stopping;
   };
   return { hooks: 'tracepoint', marks, done: Promise.race([loop.done, failure.promise]), close };
+}
+
+/** Files being hashed when the probe is asked to end are waited for, but not for long. */
+async function drainWaiting(observer: Observer): Promise<void> {
+  for (let triesLeft = 100; triesLeft > 0 && observer.waiting() > 0; triesLeft--) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 type World = {
@@ -169,44 +174,41 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
   return { done, stop };
 }
 
-const decodeExec = ringDecoder(exec);
-const decodeExit = ringDecoder(exit);
-
 /**
  * One round: the ring first, then fanotify until it is empty. A file is handed over before its exec is announced, so
  * once the queue was seen empty every exec read before has its descriptor. False when descriptors ran out before that:
  * the execs wait, and what is queued stays in the kernel, until some are hashed and closed.
  */
 function turn(world: World): boolean {
-  const { bpf, clock, observer, tally, arrived } = world;
+  const { clock, observer, arrived } = world;
+  drainRing(world);
+  if (!takeDescriptors(world)) return false;
+  const nowNs = clock.nowNs();
+  for (const { exec, exit } of arrived.splice(0)) {
+    if (exec !== undefined) observer.onExec(exec, nowNs);
+    if (exit !== undefined) observer.onExit(exit);
+  }
+  return true;
+}
+
+function drainRing({ bpf, clock, tally, arrived }: World): void {
   const offset = clock.bootOffsetNs();
   bpf.ring.drain((record) => {
     const row = decodeRecord(record, offset);
     if (row === undefined) tally.undecodable += 1n;
     else arrived.push(row);
   }, RING_BATCH - arrived.length);
-  if (!takeDescriptors(world)) return false;
-  const nowNs = clock.nowNs();
-  for (const { exec: started, exit: ended } of arrived.splice(0)) {
-    if (started !== undefined) observer.onExec(started, nowNs);
-    if (ended !== undefined) observer.onExit(ended);
-  }
-  return true;
 }
 
-/** A decoded record of the ring, waiting for the descriptors handed over before it. */
-type Arrived = { readonly exec?: Row<'exec'>; readonly exit?: Row<'exit'> };
-
-function decodeRecord(record: DataView, bootOffsetNs: bigint): Arrived | undefined {
-  const head = readRecordHead(record);
-  if (head === undefined) return undefined;
-  const identity = { ts: head.bootNs + bootOffsetNs, cpu: head.cpu, cpu_seq: head.seq };
-  if (head.type === exec.id) {
-    const row = decodeExec(record);
-    return row && { exec: Object.assign(row, identity) };
+/** Passes on who was there before. An exec between attaching and the snapshot is in both: its own event stands for it. */
+function takeSnapshot(world: World): void {
+  const rows = snapshotRows(world.bpf, world.clock.bootOffsetNs());
+  drainRing(world);
+  const imageOf = ({ pid, start_ns, self_exec_id }: Row<'exec'>) => `${pid}:${start_ns}:${self_exec_id}`;
+  const live = new Set(world.arrived.flatMap(({ exec }) => (exec === undefined ? [] : [imageOf(exec)])));
+  for (const row of rows) {
+    if (!live.has(imageOf(row))) world.observer.onExec(row, world.clock.nowNs());
   }
-  const row = head.type === exit.id ? decodeExit(record) : undefined;
-  return row && { exit: Object.assign(row, identity) };
 }
 
 /** Takes over all queued descriptors; false when as many are held as may be. */
@@ -244,42 +246,6 @@ function markMounts(fanotify: Fanotify, log: Log): number {
     return done;
   });
   return marked.length;
-}
-
-/** Processes that were there before. Arguments come from /proc: whoever is gone by then leaves them empty. */
-function takeSnapshot(bpf: BpfObject, clock: Clock, observer: Observer): void {
-  const offset = clock.bootOffsetNs();
-  for (const record of bpf.snapshot()) {
-    const row = decodeExec(record);
-    const head = readRecordHead(record);
-    if (row === undefined || head === undefined) continue;
-    row.ts = head.bootNs + offset;
-    row.argv = readArguments(row.pid);
-    row.argc = row.argv === '' ? 0 : row.argv.split('\0').length - 1;
-    observer.onExec(row, clock.nowNs());
-  }
-}
-
-function readArguments(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').slice(0, 8_191);
-  } catch {
-    return '';
-  }
-}
-
-/** The same process image, its file, and nobody allowed to write to it. */
-function stillRuns(bpf: BpfObject, row: Row<'exec'>): boolean {
-  return bpf.snapshot(row.pid).some((record) => {
-    const now = decodeExec(record);
-    return (
-      now !== undefined &&
-      now.start_ns === row.start_ns &&
-      now.self_exec_id === row.self_exec_id &&
-      inodeKey(now) === inodeKey(row) &&
-      now.writecount < 0
-    );
-  });
 }
 
 function createStreams(): (stream: number) => bigint {

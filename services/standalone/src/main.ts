@@ -24,6 +24,9 @@ const BACKEND = new URL('./backend.ts', import.meta.url);
 /** sysexits.h EX_CONFIG: something about the host or the settings must change first. */
 const EXIT_SETUP = 78;
 
+// Whatever this process and its children create is theirs alone.
+process.umask(0o077);
+
 const log = createLog({ level: 'info', name: 'bintrail', human: process.stderr.isTTY === true });
 const shutdown = createShutdown({ log, boundMs: 60_000 });
 

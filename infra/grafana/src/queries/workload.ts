@@ -1,7 +1,7 @@
-import { DIGEST_HEX, HAS_DIGEST, IN_HOURS, STRONG_WORDS, valueOf } from '../sql.ts';
+import { chosen, DIGEST_HEX, HAS_DIGEST, IN_HOURS, STRONG_WORDS } from '../sql.ts';
 import { TABLES } from '../tables.ts';
 
-const IS_WORKLOAD = `workload = ${valueOf('workload')}`;
+const IS_WORKLOAD = `workload = ${chosen('workload')}`;
 const SEEN = `${TABLES.sightings} WHERE ${IN_HOURS} AND ${IS_WORKLOAD}`;
 
 export const runs = `SELECT sum(n) AS runs FROM ${SEEN}`;

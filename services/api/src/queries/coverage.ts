@@ -14,10 +14,9 @@ const LAST_SECOND = 4_294_967_295n;
 
 /** Counters are kept by the minute: the whole minutes that a window reaches into. */
 export function wholeMinutes({ sinceNs, untilNs }: Window): Window {
-  return {
-    sinceNs: (sinceNs / NS_PER_MINUTE) * NS_PER_MINUTE,
-    untilNs: ((untilNs + NS_PER_MINUTE - 1n) / NS_PER_MINUTE) * NS_PER_MINUTE,
-  };
+  const minutes = (ns: bigint) => (ns / NS_PER_MINUTE) * NS_PER_MINUTE;
+  const endNs = minutes(untilNs + NS_PER_MINUTE - 1n);
+  return { sinceNs: minutes(sinceNs), untilNs: endNs > TIME_MAX_NS ? untilNs : endNs };
 }
 
 function secondsOf(window: Window): { since_s: number; until_s: number } {
@@ -116,7 +115,7 @@ function storedEvents(store: Store, window: Window, node: string | undefined): P
   );
   return store.query(parts.join(' UNION ALL '), {
     since: sqlTime(sinceNs),
-    until: sqlTime(untilNs < TIME_MAX_NS ? untilNs : TIME_MAX_NS),
+    until: sqlTime(untilNs),
     ...(node === undefined ? {} : { node }),
   });
 }

@@ -8,7 +8,7 @@ import { parsePrintable } from '@bintrail/schemas/printable.ts';
 import { VERDICTS } from '@bintrail/schemas/sighting.ts';
 import fc from 'fast-check';
 import { openTestApi, startParts, type TestApi, type TestParts } from '../api.fixture.ts';
-import { BOOT, createSendEvents, PENDING, type SendEvents } from '../events.fixture.ts';
+import { createSendEvents, type SendEvents } from '../events.fixture.ts';
 
 let parts: TestParts;
 let api: TestApi;

@@ -1,12 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { corroborationOf } from '@bintrail/analysis/corroboration.ts';
-import { judge } from '@bintrail/analysis/judge.ts';
-import * as kit from '@bintrail/analysis/sighting.kit.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
-import { parsePrintable } from '@bintrail/schemas/printable.ts';
-import { VERDICTS } from '@bintrail/schemas/sighting.ts';
-import fc from 'fast-check';
 import { openTestApi, startParts, type TestApi, type TestParts } from '../api.fixture.ts';
 import { BOOT, createSendEvents, PENDING, type SendEvents } from '../events.fixture.ts';
 

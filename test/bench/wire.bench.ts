@@ -1,0 +1,92 @@
+/** Bytes an event takes on the bus, by how many rows share a message. */
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { constants, zstdCompressSync } from 'node:zlib';
+import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
+import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
+import { exec } from '@bintrail/schemas/exec.ts';
+import { TOPICS } from '@bintrail/schemas/topics.ts';
+import type { Aim, Bench, Figure } from './bench.ts';
+import { finishedRows } from './host-observer.ts';
+import { type ExecRow, hostPrograms } from './sample-rows.ts';
+import { ratios, summarize } from './stats.ts';
+import { tempFolder } from './temp-folder.ts';
+
+const ROWS_A_MESSAGE = [1, 8, 64, 1_024] as const;
+const MESSAGES = 128;
+const SAMPLE_ROWS = 16_384;
+const ZSTD_LEVEL_1 = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+
+const AIMS: Readonly<Record<number, Aim>> = {
+  1: { of: 'value', op: '≤', value: 250 },
+  64: { of: 'value', op: '≤', value: 50 },
+  1_024: { of: 'value', op: '≤', value: 50 },
+};
+
+const WHY_MISSED: Readonly<Record<number, string>> = {
+  1: 'not yet looked into',
+  64: 'not yet looked into',
+  1_024: 'not yet looked into',
+};
+
+async function run(): Promise<Figure[]> {
+  const rows = await finishedRows(hostPrograms(200), SAMPLE_ROWS);
+  const figures: Figure[] = [];
+  for (const size of ROWS_A_MESSAGE) figures.push(await figureOf(size, rows));
+  return figures;
+}
+
+/** Messages are stretches of the sample, evenly apart. */
+async function figureOf(size: number, rows: readonly ExecRow[]): Promise<Figure> {
+  const count = Math.min(MESSAGES, Math.floor(rows.length / size));
+  const step = Math.floor((rows.length - size) / Math.max(1, count - 1));
+  const stretches = Array.from({ length: count }, (_, index) => rows.slice(index * step, index * step + size));
+  const stored = (await storedSizes(stretches)).map((bytes) => bytes / size);
+  const asJson = stretches.map((stretch) => zstdCompressSync(jsonLines(stretch), ZSTD_LEVEL_1).length / size);
+  const aim = AIMS[size];
+  const whyMissed = WHY_MISSED[size];
+  return {
+    what: `${size.toLocaleString('en-US')} ${size === 1 ? 'row' : 'rows'} a message`,
+    unit: 'B/event',
+    value: summarize(stored),
+    baseline: { what: 'JSON lines, zstd', value: summarize(asJson) },
+    ratio: ratios(stored, asJson),
+    ...(aim && { aim }),
+    ...(whyMissed && { whyMissed }),
+  };
+}
+
+/** What SQLite holds of each message: key and value as stored. */
+async function storedSizes(stretches: readonly (readonly ExecRow[])[]): Promise<number[]> {
+  const path = join(tempFolder('wire'), 'bus.db');
+  const bus = openSqliteBus({ path, compactedTopics: [] });
+  const header = { node: 'web-1.example.com', boot: '6f1c2d3e-0000-4000-8000-1234567890ab', probeEpoch: 1_768_435_200_000n };
+  const messages = stretches.map((rows, batchSeq) => ({
+    key: header.node,
+    value: encodeBatch(exec, { ...header, batchSeq }, rows),
+  }));
+  await bus.publish(TOPICS.events, messages);
+  await bus.close();
+  const db = new DatabaseSync(path, { readOnly: true });
+  const { id } = db.prepare('SELECT id FROM topics WHERE name = ?').get(TOPICS.events) as { id: number };
+  const sizes = db.prepare(`SELECT octet_length(key) + octet_length(value) AS bytes FROM log_${id} ORDER BY offset`).all();
+  db.close();
+  return sizes.map(({ bytes }) => bytes as number);
+}
+
+function jsonLines(rows: readonly ExecRow[]): Buffer {
+  const text = (_key: string, value: unknown) => (typeof value === 'bigint' ? value.toString() : value);
+  const lines = rows.map(({ sha256, ...row }) =>
+    JSON.stringify({ ...row, sha256: Buffer.from(sha256, 'latin1').toString('hex') }, text),
+  );
+  return Buffer.from(lines.join('\n'));
+}
+
+export const bench: Bench = {
+  name: 'wire',
+  title: 'Size on the bus',
+  method:
+    'Exec rows of 200 programs of this host with their digests and packages, published to the SQLite bus; stored bytes ' +
+    `of key and value (compressed where the bus does), by rows a message; up to ${MESSAGES} messages each.`,
+  run,
+};
