@@ -1,12 +1,10 @@
 import { findingSchema } from '@bintrail/schemas/finding.ts';
 import { z } from 'zod';
 
-/** Compacted, key group id, JSON: the newest record of a group is all there is to know about its alert. */
-export const DELIVERIES_TOPIC = 'bintrail.deliveries';
-
 /** Findings kept with an alert until it is sent; further ones of the group are only counted. */
 export const MAX_FINDINGS = 8;
 
+/** What every record of the topic of deliveries has: the newest one of a group is all there is to know of its alert. */
 const group = z.object({
   v: z.literal(1),
   group_id: z.string(),

@@ -140,9 +140,8 @@ export const fleetDashboard = dashboard({
         width: 24,
       }),
       table({
-        title: 'Workloads',
-        description:
-          'Most active first. Runs outside packages and runs that differ from them are what approvals are for.',
+        title: 'Workloads, most active first',
+        description: 'Runs outside packages, and runs that differ from theirs, are what approvals are for.',
         query: fleet.workloadList,
         columns: {
           workload: { links: toWorkload() },

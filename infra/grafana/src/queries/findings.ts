@@ -73,10 +73,10 @@ ORDER BY state = 'open' DESC, first_seen DESC LIMIT 500`;
 export const ofWorkload = `SELECT ${COLUMNS} FROM ${FINDINGS} WHERE ${matches('workload')} AND ${IN_TIME}
 ORDER BY state = 'open' DESC, first_seen DESC LIMIT 100`;
 
-export const alertGroups = `SELECT min(first_seen) AS first_finding, any(severity) AS severity, any(rule) AS rule,
-  argMin(path, first_seen) AS path, count() AS findings, uniqExact(workload) AS workloads, sum(runs) AS runs,
+export const alertGroups = `SELECT min(first_seen) AS first_finding, any(f.severity) AS severity, any(f.rule) AS rule,
+  argMin(f.path, first_seen) AS path, count() AS findings, uniqExact(workload) AS workloads, sum(f.runs) AS runs,
   countIf(state = 'open') AS open, alert_group
-FROM ${FINDINGS} WHERE ${CHOSEN} AND ${IN_TIME}
+FROM ${FINDINGS} AS f WHERE ${matches('workload')} AND ${matches('rule', 'f.rule')} AND ${IN_TIME}
 GROUP BY alert_group ORDER BY open > 0 DESC, first_finding DESC LIMIT 200`;
 
 export const repeatedEvidence = `SELECT count() - uniqExact(finding_id) AS rows

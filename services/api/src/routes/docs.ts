@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createRoute, z } from '@hono/zod-openapi';
 import { json, problems } from '../answers.ts';
@@ -49,11 +49,13 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-const FILES: Readonly<Record<string, string>> = {
-  'swagger-ui.css': 'text/css; charset=utf-8',
-  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
-  'favicon-32x32.png': 'image/png',
-};
+// Read with the code: once root is given up, a checkout that only root may enter is out of reach.
+const require = createRequire(import.meta.url);
+const FILES = [
+  ['swagger-ui.css', 'text/css; charset=utf-8'],
+  ['swagger-ui-bundle.js', 'text/javascript; charset=utf-8'],
+  ['favicon-32x32.png', 'image/png'],
+].map(([name, type]) => ({ name, type, body: readFileSync(require.resolve(`swagger-ui-dist/${name}`)) }));
 
 /** Swagger UI from our own node_modules, and the document it shows. Not part of the document. */
 export function docsRoutes(app: App): void {
@@ -70,12 +72,10 @@ export function docsRoutes(app: App): void {
     return c.body(PAGE, 200, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': POLICY });
   });
   app.get('/docs/start.js', (c) => c.body(START, 200, { 'content-type': 'text/javascript; charset=utf-8' }));
-  const require = createRequire(import.meta.url);
-  for (const [name, type] of Object.entries(FILES)) {
-    app.get(`/docs/${name}`, async (c) => {
+  for (const { name, type, body } of FILES) {
+    app.get(`/docs/${name}`, (c) => {
       spend(c, `open:${clientAddress(c)}`);
-      const body = await readFile(require.resolve(`swagger-ui-dist/${name}`));
-      return c.body(body, 200, { 'content-type': type, 'cache-control': 'public, max-age=3600' });
+      return c.body(body, 200, { 'content-type': type as string, 'cache-control': 'public, max-age=3600' });
     });
   }
 }

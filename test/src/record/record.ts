@@ -1,0 +1,57 @@
+/**
+ * Makes the sample that `npm start -- --replay` plays: `node test/src/record/record.ts OUT`, as root, on a Debian host
+ * with cc that has neither systemd's cgroups nor a package named sample-agent. Takes back all it changes.
+ */
+import { writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { readBootId } from '@bintrail/probe/host.ts';
+import { startProbe } from '@bintrail/probe/probe.ts';
+import { redactArguments } from '@bintrail/probe/redact.ts';
+import { createLog } from '@bintrail/runtime/log.ts';
+import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
+import { packRecording } from '@bintrail/standalone/replay-recording.ts';
+import { whyNotHere } from '../kernel/probe-kit.ts';
+import { keptMessages, SAMPLE_NODE } from './kept.ts';
+import { DEPLOY_UID, MAX_FILE_BYTES, prepareScenario, SECRET } from './scenario.ts';
+
+const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
+
+const [outPath] = process.argv.slice(2);
+const why = outPath === undefined ? 'usage: node test/src/record/record.ts OUT' : whyNotHere();
+if (outPath === undefined || why !== undefined) {
+  console.error(why);
+  process.exit(64);
+}
+const messages = await record();
+for (const word of [CHECKOUT.slice(0, -1), hostname(), SECRET]) {
+  const found = messages.some((message) => Buffer.from(message).includes(word));
+  if (found) throw new Error(`the recording holds ${JSON.stringify(word)}`);
+}
+const packed = packRecording(messages);
+writeFileSync(outPath, packed);
+console.log(`${messages.length} messages, ${packed.length} bytes: ${outPath}`);
+
+async function record(): Promise<Uint8Array[]> {
+  const scenario = await prepareScenario();
+  try {
+    const batches: Batch[] = [];
+    const probe = await startProbe({
+      ...{ bpfObjectPath: `${CHECKOUT}bpf/build/bintrail.bpf.o`, node: SAMPLE_NODE, boot: readBootId() },
+      ...{ hashThreads: 2, maxFileBytes: MAX_FILE_BYTES, redact: redactArguments },
+      userName: (uid) => (uid === DEPLOY_UID ? 'deploy' : undefined),
+      log: createLog({ level: 'warn', name: 'record' }),
+      publish: async ({ value }) => {
+        const decoded = decodeBatch(value);
+        if (!decoded.ok) throw new Error(`the probe sent ${decoded.reason}: ${decoded.detail}`);
+        batches.push(decoded.batch);
+      },
+    });
+    await scenario.play();
+    await probe.close();
+    await probe.done;
+    return keptMessages(batches, scenario.rootPids);
+  } finally {
+    await scenario.cleanUp();
+  }
+}
