@@ -35,16 +35,17 @@ function canWrite(file) {
  * What this command needs of the machine and does not find. Looks at files and commands, never at package names.
  * @param {{mode: string, env: object, builds: {tool: string}[], writes: string[], base?: string}} context `writes`: the
  *   folders set-up will write to; `base`: the root of the file system to look at
- * @returns {{name, purpose, packages?: object, remedy?: string, always?: boolean, blocks?: string[]}[]} `packages`: its
- *   name by package manager; `always`: nothing works without it; `blocks`: the build tools that cannot run without it
+ * @returns {{name, purpose, packages?: object, remedy?: string, always?: boolean, blocks?: string[],
+ *   onlyProbes?: boolean}[]} `packages`: its name by package manager; `always`: nothing works without it; `blocks`: the
+ *   build tools that cannot run without it; `onlyProbes`: a replay does without it
  */
 export function findMissing({ mode, env, builds, writes, base = '/' }) {
-  const missing = [...missingPlatform(mode), ...missingAccess(writes)];
+  const missing = [...missingPlatform(mode, env), ...missingAccess(writes)];
   if (findCommand(['npm'], env) === undefined) missing.push(NPM);
   if (mode === 'run' || process.platform !== 'linux') return missing;
 
   const builtWith = (tool) => builds.some((build) => build.tool === tool);
-  if (!inFolders(LIBRARY_FOLDERS, 'libbpf.so.1', base)) missing.push(LIBBPF);
+  if (mode !== 'replay' && !inFolders(LIBRARY_FOLDERS, 'libbpf.so.1', base)) missing.push(LIBBPF);
   if (builtWith('clang')) {
     if (!inFolders(HEADER_FOLDERS, 'bpf/bpf_helpers.h', base)) missing.push(BPF_HEADERS);
     if (!inFolders(HEADER_FOLDERS, 'asm/types.h', base)) missing.push(KERNEL_HEADERS);
@@ -57,9 +58,10 @@ export function findMissing({ mode, env, builds, writes, base = '/' }) {
   return missing;
 }
 
-function* missingPlatform(mode) {
+function* missingPlatform(mode, env) {
   if (process.platform !== 'linux') {
     if (mode === 'start') yield { ...LINUX, name: `Linux (this is ${process.platform})` };
+    if (mode === 'replay' && !env.CLICKHOUSE_URL) yield SERVER;
   } else if (!['x64', 'arm64'].includes(process.arch)) {
     yield { ...PROCESSOR, name: `an x86_64 or arm64 processor (this is ${process.arch})` };
   }
@@ -80,6 +82,13 @@ const ACCESS = {
 const LINUX = {
   purpose: 'the probes are eBPF programs in the Linux kernel',
   remedy: 'run Bintrail on a Linux machine or in a virtual one',
+  onlyProbes: true,
+};
+
+const SERVER = {
+  name: 'CLICKHOUSE_URL',
+  purpose: 'the embedded ClickHouse runs on Linux only',
+  remedy: 'set it to a ClickHouse server, as http://user:password@host:8123/bintrail_replay',
 };
 
 const PROCESSOR = {
@@ -99,6 +108,7 @@ const LIBBPF = {
   name: 'libbpf.so.1',
   purpose: 'loads the BPF programs into the kernel',
   packages: { 'apt-get': 'libbpf1', dnf: 'libbpf', apk: 'libbpf', pacman: 'libbpf', zypper: 'libbpf1' },
+  onlyProbes: true,
 };
 
 const BPF_HEADERS = {
@@ -112,6 +122,7 @@ const BPF_HEADERS = {
     zypper: 'libbpf-devel',
   },
   blocks: ['clang'],
+  onlyProbes: true,
 };
 
 const KERNEL_HEADERS = {
@@ -125,6 +136,7 @@ const KERNEL_HEADERS = {
     zypper: 'linux-glibc-devel',
   },
   blocks: ['clang'],
+  onlyProbes: true,
 };
 
 const CLANG_NEED = {
@@ -132,6 +144,7 @@ const CLANG_NEED = {
   purpose: 'compiles the BPF programs of the probe',
   packages: { 'apt-get': 'clang', dnf: 'clang', apk: 'clang', pacman: 'clang', zypper: 'clang' },
   blocks: ['clang'],
+  onlyProbes: true,
 };
 
 const C_HEADERS = {

@@ -14,15 +14,18 @@ import { createServiceUser, serviceUserExists } from './service-user.mjs';
 const EX_USAGE = 64;
 const EX_CONFIG = 78;
 
-const USAGE = `usage: node infra/setup/entry.mjs start [arguments of Bintrail]
+const USAGE = `usage: node infra/setup/entry.mjs start [--replay] [arguments of Bintrail]
        node infra/setup/entry.mjs test
        node infra/setup/entry.mjs run <file> [arguments]`;
 
 const PROGRAM = 'services/standalone/src/main.ts';
 
-/** @returns {{mode: 'start'|'test'|'run', file?: string, args: string[]} | {error: string}} */
+/** What to offer where probes cannot run. */
+const REPLAY_OFFER = 'npm start -- --replay shows it on a recorded sample';
+
+/** `replay` is a start without probes. @returns {{mode: 'start'|'replay'|'test'|'run', file?: string, args: string[]} | {error: string}} */
 export function parseCommand([mode, ...args]) {
-  if (mode === 'start') return { mode, file: PROGRAM, args };
+  if (mode === 'start') return { mode: args.includes('--replay') ? 'replay' : mode, file: PROGRAM, args };
   if (mode === 'test')
     return args.length === 0 ? { mode, args } : { error: `test takes no arguments: ${args.join(' ')}` };
   if (mode === 'run')
@@ -49,6 +52,7 @@ export async function main(argv, env) {
     const missing = await setUp(root, command.mode, env);
     if (missing.length > 0) console.error(describeMissing(missing, env));
     if (missing.some((need) => command.mode !== 'test' || need.always)) {
+      if (command.mode === 'start' && missing.some((need) => need.onlyProbes)) console.error(REPLAY_OFFER);
       process.exitCode = EX_CONFIG;
       return;
     }
@@ -64,7 +68,8 @@ export async function main(argv, env) {
 /** Brings the machine to where the command can run. @returns what is still missing, empty when nothing is. */
 async function setUp(root, mode, env) {
   const onlyPackages = mode === 'run' || process.platform !== 'linux';
-  const builds = onlyPackages ? [] : staleBuilds(root, env);
+  const stale = onlyPackages ? [] : staleBuilds(root, env);
+  const builds = mode === 'replay' ? stale.filter((build) => build.tool !== 'clang') : stale;
   const installs = !dependenciesAreCurrent(root);
   const folders = [...(installs ? ['node_modules'] : []), ...builds.map((build) => path.dirname(build.output))];
   const context = { mode, env, builds, writes: [...new Set(folders)].map((folder) => path.join(root, folder)) };

@@ -147,7 +147,7 @@ function provisioned({ uid, title, severity, query, range, fires, forS, noRows, 
     labels: { severity, product: 'bintrail' },
     annotations: {
       summary,
-      runbook_url: `${GRAFANA}/d/${UIDS.runbook}?viewPanel=${runbookPanelId(title)}`,
+      runbook_url: `${GRAFANA}/d/${UIDS.runbook}?viewPanel=panel-${runbookPanelId(title)}`,
       __dashboardUid__: dashboard.uid,
       __panelId__: String(panel),
     },

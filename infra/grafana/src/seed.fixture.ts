@@ -55,6 +55,7 @@ export async function seed(store: Store, nowMs: number): Promise<void> {
     ])),
   ];
   if (open.length !== 1 || settled.length !== 2) throw new Error('detect no longer finds these');
+  await send(EVENTS.exec, 'node-a', [program(22, 5 * 60 * MINUTE, { ...NO_DIGEST, path: '/opt/gone' })]);
   const late = { path: '/opt/late', workload: WORKLOAD };
   await send(EVENTS.exec, 'node-a', [program(17, 58 * MINUTE, { ...late, ...PENDING })]);
   await send(EVENTS.digest, 'node-a', [

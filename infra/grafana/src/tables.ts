@@ -11,6 +11,7 @@ export const TABLES = {
   lineage: 'lineage',
   coverage: 'coverage',
   batches: 'batches',
+  probeRuns: 'probe_runs',
   findings: 'finding_evidence',
   actions: 'finding_actions',
 } as const;

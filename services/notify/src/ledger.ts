@@ -1,17 +1,11 @@
 import type { Bus } from '@bintrail/runtime/bus.ts';
-import {
-  DELIVERIES_TOPIC,
-  type Delivery,
-  decodeDelivery,
-  encodeDelivery,
-  isPending,
-  type Pending,
-} from './delivery.ts';
+import { TOPICS } from '@bintrail/schemas/topics.ts';
+import { type Delivery, decodeDelivery, encodeDelivery, isPending, type Pending } from './delivery.ts';
 import { recover } from './transitions.ts';
 
 export type Lookup = (groupId: string) => Delivery | undefined;
 
-/** The deliveries of all groups: in memory what `bintrail.deliveries` holds, never ahead of it. */
+/** The deliveries of all groups: in memory what the topic holds, never ahead of it. */
 export type Ledger = {
   readonly get: Lookup;
   /** What is still to be posted, oldest first. */
@@ -35,7 +29,7 @@ export type LedgerObserver = {
 /** Reads the topic to its end. Posts that were under way when an earlier run ended are due again, and marked. */
 export async function openLedger(bus: Bus, observer: LedgerObserver): Promise<Ledger> {
   const all = new Map<string, Delivery>();
-  const follower = await bus.follow(DELIVERIES_TOPIC, (records) => {
+  const follower = await bus.follow(TOPICS.deliveries, (records) => {
     for (const { key, value } of records) {
       const delivery = decodeDelivery(value);
       if (delivery === undefined) observer.unreadable(key);
@@ -70,7 +64,7 @@ export async function openLedger(bus: Bus, observer: LedgerObserver): Promise<Le
       const step = async () => {
         const changed = change(get);
         const messages = changed.map((delivery) => ({ key: delivery.group_id, value: encodeDelivery(delivery) }));
-        if (messages.length > 0) await bus.publish(DELIVERIES_TOPIC, messages);
+        if (messages.length > 0) await bus.publish(TOPICS.deliveries, messages);
         changed.forEach(apply);
         observer.waiting(queue.size);
         return changed;

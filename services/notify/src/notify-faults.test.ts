@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Bus } from '@bintrail/runtime/bus.ts';
 import { Transient } from '@bintrail/runtime/errors.ts';
+import { TOPICS } from '@bintrail/schemas/topics.ts';
 import type { Fault, Received } from '@bintrail/test/slack-receiver.ts';
 import fc from 'fast-check';
 import { digestOf, makeFinding } from './finding.fixture.ts';
@@ -153,7 +154,7 @@ test('a bus that fails after the post does not make it be posted again', async (
   const flaky: Bus = {
     ...bus,
     async publish(topic, messages) {
-      const isOutcome = topic === 'bintrail.deliveries' && receiver.attempts.length > 0;
+      const isOutcome = topic === TOPICS.deliveries && receiver.attempts.length > 0;
       if (isOutcome && refusals-- > 0) throw new Transient('disk full');
       return bus.publish(topic, messages);
     },

@@ -11,10 +11,11 @@ import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import type { ApprovalInput } from '@bintrail/schemas/approval.ts';
 import type { Finding } from '@bintrail/schemas/finding.ts';
 import type { PolicyRecord } from '@bintrail/schemas/policy.ts';
+import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
 import { textsOf } from '@bintrail/test/slack-payload.ts';
 import { type Received, type SlackReceiver, startSlackReceiver } from '@bintrail/test/slack-receiver.ts';
 import type { Sleep } from './alarm.ts';
-import { DELIVERIES_TOPIC, type Delivery, decodeDelivery } from './delivery.ts';
+import { type Delivery, decodeDelivery } from './delivery.ts';
 import { createNotify, type Notify, type NotifyOptions } from './notify.ts';
 
 export const START_MS = Date.parse('2026-11-23T12:00:00Z');
@@ -50,8 +51,7 @@ export function openBus(t: TestContext, home: string): Bus {
 }
 
 export function openBusFor(home: string): Bus {
-  const compactedTopics = [DELIVERIES_TOPIC, 'bintrail.policy'];
-  return openSqliteBus({ path: join(home, 'bus.db'), compactedTopics, upkeepEveryMs: 1e9 });
+  return openSqliteBus({ path: join(home, 'bus.db'), compactedTopics: COMPACTED_TOPICS, upkeepEveryMs: 1e9 });
 }
 
 export type Stand = {
@@ -94,13 +94,13 @@ export async function makeStand(t: TestContext, home?: string): Promise<Stand> {
 
 export async function publishFindings(bus: Bus, findings: readonly Finding[]): Promise<void> {
   await bus.publish(
-    'bintrail.findings',
+    TOPICS.findings,
     findings.map((finding) => ({ key: finding.group_id, value: Buffer.from(JSON.stringify(finding)) })),
   );
 }
 
 async function publishPolicy(bus: Bus, key: string, record: PolicyRecord): Promise<void> {
-  await bus.publish('bintrail.policy', [{ key, value: Buffer.from(JSON.stringify(record)) }]);
+  await bus.publish(TOPICS.policy, [{ key, value: Buffer.from(JSON.stringify(record)) }]);
 }
 
 export async function publishApproval(
@@ -129,14 +129,14 @@ export async function eventually(holds: () => boolean | Promise<boolean>): Promi
 
 /** Resolves once every finding was taken in and nothing is left to be posted. */
 export async function drained(bus: Bus, notify: Notify): Promise<void> {
-  await eventually(async () => (await bus.lag('bintrail.findings', 'notify')).records === 0);
+  await eventually(async () => (await bus.lag(TOPICS.findings, 'notify')).records === 0);
   await eventually(() => notify.status().waiting === 0);
 }
 
 /** All records ever written about deliveries, in order. */
 export async function deliveries(bus: Bus): Promise<Delivery[]> {
   const found: Delivery[] = [];
-  const follower = await bus.follow(DELIVERIES_TOPIC, (records) => {
+  const follower = await bus.follow(TOPICS.deliveries, (records) => {
     for (const { value } of records) found.push(decodeDelivery(value)!);
   });
   await follower.close();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TOPICS } from '@bintrail/schemas/topics.ts';
 import { digestOf, makeFinding } from './finding.fixture.ts';
 import {
   deliveries,
@@ -86,7 +87,7 @@ test('an action that the follower has not come to yet counts all the same', asyn
     ...bus,
     async follow(topic, handler) {
       const follower = await bus.follow(topic, handler);
-      if (topic !== 'bintrail.policy' || !slow) return follower;
+      if (topic !== TOPICS.policy || !slow) return follower;
       slow = false;
       await follower.close();
       return { done: Promise.resolve(), close: async () => {} };
@@ -122,7 +123,7 @@ for (const why of ['approved', 'resolved'] as const) {
       follow: (topic, handler) =>
         bus.follow(topic, (records) => {
           handler(records);
-          if (topic === 'bintrail.policy') applied += records.length;
+          if (topic === TOPICS.policy) applied += records.length;
         }),
     };
     const notify = await start({
@@ -211,15 +212,15 @@ test('without a webhook findings are taken in, and do not flood the one that is 
 
 test('an unreadable finding goes to the dead letters, an unreadable record is counted and its group told', async (t) => {
   const { bus, receiver, start, metrics } = await makeStand(t);
-  await bus.publish('bintrail.deliveries', [{ key: group(1).group_id, value: Buffer.from('{"v":0}') }]);
-  await bus.publish('bintrail.policy', [{ key: 'approval:x', value: Buffer.from('{') }]);
-  await bus.publish('bintrail.findings', [{ key: 'x', value: Buffer.from('no finding') }]);
+  await bus.publish(TOPICS.deliveries, [{ key: group(1).group_id, value: Buffer.from('{"v":0}') }]);
+  await bus.publish(TOPICS.policy, [{ key: 'approval:x', value: Buffer.from('{') }]);
+  await bus.publish(TOPICS.findings, [{ key: 'x', value: Buffer.from('no finding') }]);
   const notify = await start();
   await publishFindings(bus, [group(1)]);
   await drained(bus, notify);
   assert.equal(receiver.messages.length, 1);
   let dead = 0;
-  const follower = await bus.follow('bintrail.dead', (records) => {
+  const follower = await bus.follow(TOPICS.dead, (records) => {
     dead += records.length;
   });
   await follower.close();

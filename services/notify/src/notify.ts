@@ -3,14 +3,15 @@ import type { Log } from '@bintrail/runtime/log.ts';
 import type { Metrics } from '@bintrail/runtime/metrics.ts';
 import { pump } from '@bintrail/runtime/pump.ts';
 import type { Finding } from '@bintrail/schemas/finding.ts';
+import { TOPICS } from '@bintrail/schemas/topics.ts';
 import { sleep as realSleep, type Sleep } from './alarm.ts';
 import type { ApiAccess } from './commands.ts';
 import type { Counts } from './compose.ts';
 import { countInTime } from './counts.ts';
-import { DELIVERIES_TOPIC, timestamp } from './delivery.ts';
+import { timestamp } from './delivery.ts';
 import { STAGE, takeIn } from './intake.ts';
 import { openLedger } from './ledger.ts';
-import { followPolicy, POLICY_TOPIC } from './policy.ts';
+import { followPolicy } from './policy.ts';
 import { createReport, type LastPost } from './report.ts';
 import { DEFAULT_RETRY, type RetryPolicy } from './retry.ts';
 import { type Sender, startSender } from './sender.ts';
@@ -53,8 +54,6 @@ export type Notify = {
   status(): NotifyStatus;
 };
 
-const FINDINGS_TOPIC = 'bintrail.findings';
-const DEAD_TOPIC = 'bintrail.dead';
 const SECOND_MS = 1000;
 const POST_TIMEOUT_MS = 10_000;
 
@@ -70,10 +69,10 @@ export async function createNotify(options: NotifyOptions): Promise<Notify> {
     : undefined;
   const report = createReport(log, metrics, clock);
   const ledger = await openLedger(bus, {
-    unreadable: (key) => report.unreadable(DELIVERIES_TOPIC, key),
+    unreadable: (key) => report.unreadable(TOPICS.deliveries, key),
     waiting: report.waiting,
   });
-  const policy = await followPolicy(bus, (key) => report.unreadable(POLICY_TOPIC, key));
+  const policy = await followPolicy(bus, (key) => report.unreadable(TOPICS.policy, key));
   const { counts } = options;
   const sender: Sender | undefined =
     post &&
@@ -86,7 +85,7 @@ export async function createNotify(options: NotifyOptions): Promise<Notify> {
       retry: options.retry ?? DEFAULT_RETRY,
     });
   const intake = pump({
-    ...{ bus, log, metrics, stage: STAGE, topic: FINDINGS_TOPIC, group: 'notify', deadTopic: DEAD_TOPIC },
+    ...{ bus, log, metrics, stage: STAGE, topic: TOPICS.findings, group: 'notify', deadTopic: TOPICS.dead },
     maxRecords: 500,
     maxBytes: 4 * 1024 * 1024,
     process: async (plan) => {

@@ -1,8 +1,7 @@
 import { applyPolicy, createPolicyView, readPolicyRecord } from '@bintrail/analysis/policy-view.ts';
 import type { Bus, BusRecord } from '@bintrail/runtime/bus.ts';
+import { TOPICS } from '@bintrail/schemas/topics.ts';
 import type { Policy } from './review.ts';
-
-export const POLICY_TOPIC = 'bintrail.policy';
 
 export type PolicyFollower = {
   now(): Policy;
@@ -26,14 +25,14 @@ export async function followPolicy(bus: Bus, onUnreadable: (key: string) => void
     });
     view = applyPolicy(view, known);
   };
-  const follower = await bus.follow(POLICY_TOPIC, apply);
+  const follower = await bus.follow(TOPICS.policy, apply);
   return {
     now: () => {
       const { revision, approvals, actions } = view;
       return { revision, approvals, episodeOf: (findingId) => actions.get(findingId)?.episode ?? 0 };
     },
     async catchUp() {
-      const reading = await bus.follow(POLICY_TOPIC, apply);
+      const reading = await bus.follow(TOPICS.policy, apply);
       await reading.close();
     },
     done: follower.done,

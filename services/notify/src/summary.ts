@@ -71,7 +71,7 @@ function linesOf(shown: readonly Item[]): string[] {
 function lineOf({ finding, mayRepeat, otherWorkloads, moreWorkloads }: Alert): string {
   const others = otherWorkloads.length + moreWorkloads;
   const where = `${code(finding.workload, 64)}${others > 0 ? ` and ${others} more` : ''} on ${code(finding.node, 64)}`;
-  const digest = finding.sha256 === '' ? 'no digest' : `SHA-256 ${code(finding.sha256.slice(0, 16), 62)}…`;
+  const digest = finding.sha256 === '' ? 'no digest' : `SHA-256 ${code(finding.sha256, 80)}`;
   const mark = mayRepeat ? REPEAT_MARK : '';
   return `• ${mark}*${finding.severity}* ${finding.rule} ${code(finding.path, 90)} in ${where}, ${digest}`;
 }

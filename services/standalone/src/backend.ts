@@ -3,6 +3,7 @@
  * lie where only root can read, and gives up root for good before it opens anything.
  */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Status } from '@bintrail/api/deps.ts';
@@ -11,6 +12,7 @@ import { openApi } from '@bintrail/api/open-api.ts';
 import { createDetect } from '@bintrail/detect/detect.ts';
 import { createIngest } from '@bintrail/ingest/ingest.ts';
 import { createNotify } from '@bintrail/notify/notify.ts';
+import type { Bus, Message } from '@bintrail/runtime/bus.ts';
 import { optional, port, readConfig, setting, text } from '@bintrail/runtime/config.ts';
 import { SetupError, Transient } from '@bintrail/runtime/errors.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
@@ -20,10 +22,15 @@ import { dropPrivileges } from '@bintrail/runtime/privileges.ts';
 import { createShutdown } from '@bintrail/runtime/shutdown.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { openStore, type Store } from '@bintrail/runtime/store.ts';
+import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
 import { findingCounts } from './finding-counts.ts';
 import { findingLine } from './finding-line.ts';
-import type { BackendStart, FromBackend, ProbeState, ToBackend } from './messages.ts';
+import type { BackendStart, FromBackend, Mode, ProbeState, ToBackend } from './messages.ts';
+import { startReplay } from './replay.ts';
+import { unpackRecording } from './replay-recording.ts';
+
+const SAMPLE = new URL('../sample/sample.cbor.zst', import.meta.url);
 
 const log = createLog({
   level: process.stderr.isTTY ? 'warn' : 'info',
@@ -54,7 +61,8 @@ async function startMessage(): Promise<BackendStart> {
   }
 }
 
-async function start({ store: storeOptions, homeDir, tokenPath, user }: BackendStart): Promise<void> {
+async function start({ mode, store: storeOptions, homeDir, tokenPath, user }: BackendStart): Promise<void> {
+  const recording = mode === 'replay' ? unpackRecording(readFileSync(SAMPLE)) : undefined;
   if (user !== undefined) dropPrivileges(user);
   const config = readConfig(process.env, {
     host: setting('BINTRAIL_HOST', text, '127.0.0.1'),
@@ -91,11 +99,11 @@ async function start({ store: storeOptions, homeDir, tokenPath, user }: BackendS
   for (const part of [ingest, detect, notify]) part.done.catch(shutdown.fail);
 
   const status = (): Status => ({
-    mode: 'live',
+    mode,
     hooks,
     versions: { bintrail: '0.1.0', node: process.versions.node },
     parts: {
-      probe: { state: hooks === null ? 'starting' : 'up' },
+      ...sourceStatus(mode),
       ingest: { state: 'up' },
       detect: { state: 'up' },
       notify: { state: 'up', detail: `webhook ${notify.status().webhook}, ${notify.status().waiting} waiting` },
@@ -104,6 +112,21 @@ async function start({ store: storeOptions, homeDir, tokenPath, user }: BackendS
   await announceFindings(bus);
   const tokenNote = api.firstToken?.state === 'lost' ? api.firstToken.remedy : '';
   tell({ kind: 'ready', url: server.url, hasToken: api.firstToken !== null, tokenNote });
+  if (recording !== undefined) play(bus, recording);
+}
+
+/** Where the events come from. */
+function sourceStatus(mode: Mode): Status['parts'] {
+  if (mode === 'replay') return { replay: { state: 'up', detail: 'a recorded sample in place of a probe' } };
+  return { probe: { state: hooks === null ? 'starting' : 'up' } };
+}
+
+function play(bus: Bus, recording: readonly Batch[]): void {
+  const publish = (message: Message) => bus.publish(TOPICS.events, [message]);
+  const replay = startReplay({ recording, publish, playMs: 20_000, heartbeatEveryMs: 5_000, clock: Date.now });
+  shutdown.onClose('replay', replay.close);
+  replay.done.catch(shutdown.fail);
+  replay.played.then((rows) => tell({ kind: 'replayed', rows }));
 }
 
 /** A server that is just starting is waited for; the embedded engine answers before this process is told of it. */
@@ -121,7 +144,7 @@ async function migrateWhenUp(store: Store): Promise<void> {
 }
 
 /** One line per finding that is new from here on. */
-async function announceFindings(bus: ReturnType<typeof openSqliteBus>): Promise<void> {
+async function announceFindings(bus: Bus): Promise<void> {
   const sinceMs = Date.now();
   const follower = await bus.follow(TOPICS.findings, (records) => {
     for (const { publishedAtMs, value } of records) {

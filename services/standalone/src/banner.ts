@@ -1,9 +1,12 @@
 /** What a newcomer reads when everything is up. Every command works as it is pasted, from any folder. */
 
+/** In front of every line a replay prints. */
+export const REPLAY_MARK = '[replay]';
+
 export type Facts = {
   readonly url: string;
-  readonly hooks: string;
-  readonly marks: number;
+  /** What the probe reported; undefined in a replay, which has none. */
+  readonly probe: { readonly hooks: string; readonly marks: number } | undefined;
   /** null where the admin token comes from the settings. */
   readonly tokenPath: string | null;
   readonly tokenNote: string;
@@ -18,7 +21,7 @@ export function banner(facts: Facts): string {
   const curl = (path: string) => `  curl -s -H "Authorization: Bearer ${token}" '${url}${path}'`;
   return [
     '',
-    `Bintrail is watching this host (${facts.hooks} hooks, ${facts.marks} filesystems marked).`,
+    ...what(facts.probe),
     '',
     `  API      ${url}    documentation: ${url}/docs`,
     `  token    ${tokenPath ?? 'from BINTRAIL_ADMIN_TOKEN_HASH'}${facts.tokenNote && ` (${facts.tokenNote})`}`,
@@ -36,4 +39,14 @@ export function banner(facts: Facts): string {
     'New findings appear below. Ctrl-C ends it; the next start goes on with the same data.',
     '',
   ].join('\n');
+}
+
+function what(probe: Facts['probe']): string[] {
+  if (probe !== undefined) {
+    return [`Bintrail is watching this host (${probe.hooks} hooks, ${probe.marks} filesystems marked).`];
+  }
+  return [
+    `${REPLAY_MARK} This is a replay: a recorded sample of real events runs through Bintrail within 20 s.`,
+    `${REPLAY_MARK} Nothing below happened on this host; its node is called replay:sample-host everywhere.`,
+  ];
 }

@@ -7,6 +7,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import type { User } from '@bintrail/runtime/privileges.ts';
 
+/** What the kernel says to who may not have the folder: it is another user's, or its disk cannot be written. */
+const REFUSED: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST']);
+
 /** Where a folder that lies behind closed doors is mounted a second time. */
 const ALIASES = '/run/bintrail';
 
@@ -26,10 +29,15 @@ export type Home = {
  */
 export function prepareHome(setting: string | undefined, checkout: string, user: User | undefined): Home {
   const path = resolve(setting ?? join(checkout, '.bintrail'));
-  mkdirSync(path, { recursive: true });
-  if (user !== undefined) chownSync(path, user.uid, user.gid);
-  // Others may name what they know of, such as the token, but list nothing.
-  chmodSync(path, 0o711);
+  try {
+    mkdirSync(path, { recursive: true });
+    if (user !== undefined) chownSync(path, user.uid, user.gid);
+    // Others may name what they know of, such as the token, but list nothing.
+    chmodSync(path, 0o711);
+  } catch (error) {
+    if (!REFUSED.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    throw new SetupError(`no data can be kept in ${path}: ${error}`, 'set BINTRAIL_HOME to a folder of your own');
+  }
   const closed = user && closedFolder(dirname(path), user);
   if (closed === undefined) return { path, reachablePath: path, release: () => {} };
   return { path, ...mountAgain(path, closed) };

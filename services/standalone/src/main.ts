@@ -2,7 +2,7 @@
  * Bintrail on one machine: starts the embedded store, the backend and the probe, tells where to look, and ends them in
  * the order the data flows. Holds no data and opens no port itself.
  */
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { optional, readConfig, text } from '@bintrail/runtime/config.ts';
 import { SetupError } from '@bintrail/runtime/errors.ts';
@@ -12,11 +12,11 @@ import { createShutdown } from '@bintrail/runtime/shutdown.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { parseClickHouseUrl, type StoreOptions } from '@bintrail/runtime/store.ts';
 import { COMPACTED_TOPICS } from '@bintrail/schemas/topics.ts';
-import { banner } from './banner.ts';
-import { ChildEnded, firstMessage, startChild } from './child.ts';
+import { banner, type Facts, REPLAY_MARK } from './banner.ts';
+import { type Child, ChildEnded, firstMessage, startChild } from './child.ts';
 import { startClickHouse } from './clickhouse-host.ts';
 import { lockHome, prepareHome } from './home.ts';
-import type { FromBackend, FromProbe, ToBackend } from './messages.ts';
+import type { FromBackend, FromProbe, Mode, ToBackend } from './messages.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
 const PROBE = new URL('../../probe/src/main.ts', import.meta.url);
@@ -42,42 +42,84 @@ try {
 }
 
 async function start(): Promise<void> {
+  const mode = readMode(process.argv.slice(2));
   const config = readConfig(process.env, {
     homeDir: optional('BINTRAIL_HOME', text),
     clickHouseUrl: optional('CLICKHOUSE_URL', text),
     webhookUrl: optional('SLACK_WEBHOOK_URL', text),
   });
-  const server = config.clickHouseUrl === undefined ? undefined : parseClickHouseUrl(config.clickHouseUrl);
+  const server = readServer(mode, config.clickHouseUrl);
   const user = unprivilegedUser();
-  const home = prepareHome(config.homeDir, CHECKOUT, user);
+  const home = prepareHome(homeOf(mode, config.homeDir), CHECKOUT, user);
   shutdown.onClose('home', home.release);
   const lock = lockHome(home.path);
   shutdown.onClose('lock', lock.release);
   await createBus(home.reachablePath, user);
 
   const env = { ...process.env, BINTRAIL_HOME: home.reachablePath };
-  const backend = startChild<ToBackend, FromBackend>('the backend', BACKEND, env);
+  const backend: Backend = startChild('the backend', BACKEND, env);
   const backendReady = firstMessage(backend, 'ready');
   const store = server ?? (await startEngine(home.reachablePath, user));
   // Closed in reverse: the probe first, so that what it saw last is stored, then the backend, then the engine.
   shutdown.onClose('backend', backend.stop);
   const tokenPath = join(home.path, 'token');
-  backend.send({ kind: 'start', store, homeDir: home.reachablePath, tokenPath, user });
-  const probe = startChild<never, FromProbe>('the probe', PROBE, withoutSecrets(env));
-  shutdown.onClose('probe', probe.stop);
-  const [{ url, hasToken, tokenNote }, { hooks, marks }] = await Promise.all([
-    backendReady,
-    firstMessage(probe, 'ready'),
-  ]);
-  backend.send({ kind: 'probe', hooks });
+  backend.send({ kind: 'start', mode, store, homeDir: home.reachablePath, tokenPath, user });
+  const probeReady = mode === 'live' ? startProbe(backend, withoutSecrets(env)) : undefined;
+  const [{ url, hasToken, tokenNote }, probe] = await Promise.all([backendReady, probeReady]);
   const storeName = server ? `ClickHouse at ${new URL(server.url).host}` : 'embedded ClickHouse';
   const slack = config.webhookUrl !== undefined;
   const token = { tokenPath: hasToken ? tokenPath : null, tokenNote };
-  process.stdout.write(banner({ url, hooks, marks, ...token, homeDir: home.path, store: storeName, slack }));
-  backend.onMessage((message) => {
-    if (message.kind === 'finding') process.stdout.write(`${message.line}\n`);
+  process.stdout.write(banner({ url, probe, ...token, homeDir: home.path, store: storeName, slack }));
+  backend.onMessage((message) => tellOperator(mode, message));
+  backend.done.catch(shutdown.fail);
+}
+
+type Backend = Child<ToBackend, FromBackend>;
+
+function readMode(args: readonly string[]): Mode {
+  const [unknown] = args.filter((arg) => arg !== '--replay');
+  if (unknown === undefined) return args.length > 0 ? 'replay' : 'live';
+  throw new SetupError(`unknown argument: ${unknown}`, 'npm start takes none, or: npm start -- --replay');
+}
+
+/** A replay lives beside the data of this host, never in it. */
+function homeOf(mode: Mode, homeDir: string | undefined): string | undefined {
+  return mode === 'live' ? homeDir : `${resolve(homeDir ?? join(CHECKOUT, '.bintrail'))}-replay`;
+}
+
+/** The ClickHouse server to use; undefined for the embedded one. */
+function readServer(mode: Mode, clickHouseUrl: string | undefined): StoreOptions | undefined {
+  const server = clickHouseUrl === undefined ? undefined : parseClickHouseUrl(clickHouseUrl);
+  if (server === undefined && process.platform !== 'linux') {
+    const remedy = 'set CLICKHOUSE_URL to a ClickHouse server, as http://user:password@host:8123/bintrail_replay';
+    throw new SetupError('the embedded ClickHouse runs on Linux only', remedy);
+  }
+  if (server === undefined || mode === 'live' || server.database.endsWith('_replay')) return server;
+  throw new SetupError(
+    `a replay is kept apart from real events, and CLICKHOUSE_URL names the database ${server.database}`,
+    'create a database bintrail_replay, and name it in CLICKHOUSE_URL; any name that ends in _replay will do',
+  );
+}
+
+async function startProbe(backend: Backend, env: NodeJS.ProcessEnv): Promise<Facts['probe']> {
+  const probe = startChild<never, FromProbe>('the probe', PROBE, env);
+  shutdown.onClose('probe', probe.stop);
+  const { hooks, marks } = await firstMessage(probe, 'ready').catch((error: unknown) => {
+    const cannotRunHere = error instanceof ChildEnded && error.exitCode === EXIT_SETUP;
+    if (cannotRunHere) process.stderr.write('\nnpm start -- --replay shows it on a recorded sample\n');
+    throw error;
   });
-  for (const part of [backend, probe]) part.done.catch(shutdown.fail);
+  probe.done.catch(shutdown.fail);
+  backend.send({ kind: 'probe', hooks });
+  return { hooks, marks };
+}
+
+function tellOperator(mode: Mode, message: FromBackend): void {
+  const mark = mode === 'replay' ? `${REPLAY_MARK} ` : '';
+  if (message.kind === 'finding') process.stdout.write(`${mark}${message.line}\n`);
+  if (message.kind === 'replayed') {
+    process.stdout.write(`${mark}All ${message.rows} recorded events are played. The API answers until Ctrl-C.\n`);
+  }
 }
 
 /** Who everything but the probe runs as; undefined when this process is not root and stays who it is. */

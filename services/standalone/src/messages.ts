@@ -1,9 +1,13 @@
 /** What the supervisor and its children tell each other over IPC. */
 import type { StoreOptions } from '@bintrail/runtime/store.ts';
 
+/** Whether events come from this host's probe or from the recorded sample. */
+export type Mode = 'live' | 'replay';
+
 /** Everything the backend needs that is not in its environment; it holds the store's password. */
 export type BackendStart = {
   readonly kind: 'start';
+  readonly mode: Mode;
   readonly store: StoreOptions;
   readonly homeDir: string;
   /** The token's path as the operator knows it: what messages and examples show. */
@@ -18,6 +22,7 @@ export type ToBackend = BackendStart | ProbeState;
 
 export type FromBackend =
   | { readonly kind: 'ready'; readonly url: string; readonly hasToken: boolean; readonly tokenNote: string }
-  | { readonly kind: 'finding'; readonly line: string };
+  | { readonly kind: 'finding'; readonly line: string }
+  | { readonly kind: 'replayed'; readonly rows: number };
 
 export type FromProbe = { readonly kind: 'ready'; readonly hooks: 'tracepoint'; readonly marks: number };

@@ -22,7 +22,8 @@ export function unpackRecording(file: Uint8Array): Batch[] {
   const batches: Batch[] = [];
   while (reader.at < reader.bytes.length) {
     const decoded = decodeBatch(readBytes(reader));
-    if (!decoded.ok) throw new Error(`message ${batches.length} of the recording: ${decoded.reason}: ${decoded.detail}`);
+    if (!decoded.ok)
+      throw new Error(`message ${batches.length} of the recording: ${decoded.reason}: ${decoded.detail}`);
     batches.push(decoded.batch);
   }
   return batches;

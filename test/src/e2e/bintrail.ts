@@ -28,8 +28,13 @@ export function whyNotHere(): string | undefined {
   return process.getuid?.() === 0 ? undefined : 'needs root: probes load BPF and mark filesystems';
 }
 
-export async function startBintrail(homeDir: string, env: NodeJS.ProcessEnv = {}): Promise<Bintrail> {
-  const child = spawn(process.execPath, [MAIN], {
+export async function startBintrail(
+  homeDir: string,
+  env: NodeJS.ProcessEnv = {},
+  { args = [], user = {} }: { args?: readonly string[]; user?: { uid?: number; gid?: number } } = {},
+): Promise<Bintrail> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    ...user,
     env: { ...process.env, BINTRAIL_HOME: homeDir, BINTRAIL_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -40,7 +45,8 @@ export async function startBintrail(homeDir: string, env: NodeJS.ProcessEnv = {}
     });
   }
   const url = await untilUp(child, () => output);
-  const token = readFileSync(join(homeDir, 'token'), 'utf8').trim();
+  const tokenPath = /^ {2}token\s+(\S+)$/m.exec(output)?.[1] ?? join(homeDir, 'token');
+  const token = readFileSync(tokenPath, 'utf8').trim();
   const send = (method: string, path: string, body?: unknown) => request(`${url}${path}`, method, token, body);
   const stop = async () => {
     const ended = once(child, 'exit');

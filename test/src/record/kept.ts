@@ -2,7 +2,7 @@
 import { release } from 'node:os';
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
-import { type EventName, EVENTS } from '@bintrail/schemas/events.ts';
+import { EVENTS, type EventName } from '@bintrail/schemas/events.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import { type AnyRow, rowsOf } from '@bintrail/standalone/replay-recording.ts';
 
@@ -20,7 +20,8 @@ export type Sent = { readonly type: EventName; readonly rows: readonly AnyRow[] 
 export function keptMessages(batches: readonly Batch[], rootPids: ReadonlySet<number>): Uint8Array[] {
   const all: Sent[] = batches.map((batch) => ({ type: batch.type, rows: rowsOf(batch) }));
   const lost = all.flatMap(({ type, rows }) => (type === 'loss' ? rows.filter((row) => row.lost !== 0n) : []));
-  if (lost.length > 0) throw new Error(`events were lost while recording: ${lost.length} counters say so; record again`);
+  if (lost.length > 0)
+    throw new Error(`events were lost while recording: ${lost.length} counters say so; record again`);
   const isOfScenario = scenarioFilter(all, rootPids);
   const sent = all
     .map(({ type, rows }) => ({ type, rows: rows.filter((row) => row.pid === undefined || isOfScenario(row)) }))
@@ -45,7 +46,8 @@ function scenarioFilter(sent: readonly Sent[], rootPids: ReadonlySet<number>): (
     before = kept.size;
     for (const row of execs) {
       const isRoot = isSnapshot(row) && rootPids.has(Number(row.pid));
-      if (isRoot || kept.has(processKey(row.parent_pid, row.parent_start_ns))) kept.add(processKey(row.pid, row.start_ns));
+      if (isRoot || kept.has(processKey(row.parent_pid, row.parent_start_ns)))
+        kept.add(processKey(row.pid, row.start_ns));
     }
   }
   return (row) => kept.has(processKey(row.pid, row.start_ns));
@@ -58,7 +60,10 @@ function cutOff(row: AnyRow): void {
 /** Numbers of each CPU and of each stream count from 0 again. */
 function renumber(sent: readonly Sent[]): void {
   const numbered = sent.flatMap(({ rows }) => rows).filter((row) => !isSnapshot(row));
-  for (const [counter, number] of [['cpu', 'cpu_seq'], ['stream', 'seq']] as const) {
+  for (const [counter, number] of [
+    ['cpu', 'cpu_seq'],
+    ['stream', 'seq'],
+  ] as const) {
     const rows = numbered.filter((row) => row[number] !== undefined);
     for (const group of Map.groupBy(rows, (row) => row[counter]).values()) {
       group.sort((a, b) => (BigInt(a[number]!) < BigInt(b[number]!) ? -1 : 1));

@@ -17,7 +17,7 @@ export const fleetDashboard = dashboard({
       stat({
         title: 'Coverage',
         description:
-          'Share of kernel events that reached the bus. Below 99.9 %: open Coverage, see where they were lost.',
+          'Share of kernel events that were not lost on their way. Below 99.9 %: Coverage shows where they were.',
         query: fleet.coverage,
         unit: 'percentunit',
         steps: COVERAGE_STEPS,

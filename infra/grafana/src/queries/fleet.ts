@@ -12,7 +12,7 @@ export const runs = `SELECT sum(n) AS runs FROM ${SEEN}`;
 export const workloads = distinct('workload');
 export const binaries = distinct('sha256', HAS_DIGEST);
 
-export const coverage = `SELECT ${COVERAGE} AS coverage FROM ${COUNTED} WHERE ${matches('node')} HAVING count() > 0`;
+export const coverage = `SELECT ${COVERAGE} AS coverage FROM ${COUNTED} WHERE ${matches('node')} HAVING sumIf(seen_in, place = 'ring') > 0`;
 export const lost = `SELECT sum(lost_in) AS lost FROM ${COUNTED} WHERE ${matches('node')}`;
 
 const LAST_HEARTBEATS = `(
@@ -59,6 +59,7 @@ export const differing = `SELECT path, workload, node, sum(n) AS runs, min(first
 FROM ${SEEN} AND package_match = 'mismatch' GROUP BY path, workload, node, sha256 HAVING runs > 0
 ORDER BY last_at DESC LIMIT 200`;
 
-export const nodeOptions = `SELECT node FROM ${TABLES.heartbeats} GROUP BY node ORDER BY max(ts) DESC LIMIT 10000`;
+export const nodeOptions = `SELECT node FROM ${TABLES.probeRuns}
+GROUP BY node ORDER BY max(probe_epoch) DESC LIMIT 10000`;
 export const workloadOptions = `SELECT workload FROM ${TABLES.sightingNodes}
 GROUP BY workload HAVING sum(n) > 0 ORDER BY max(last_seen) DESC LIMIT 10000`;

@@ -1,0 +1,75 @@
+/** How fast the probe hashes, beside `sha256sum`. */
+import { execFile } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
+import { closeSync, openSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { startHasher } from '@bintrail/probe/hasher.ts';
+import type { Bench, Figure } from './bench.ts';
+import { hostPrograms } from './sample-rows.ts';
+import { alternate, ratios, summarize } from './stats.ts';
+import { tempFolder } from './temp-folder.ts';
+
+const PAIRS = 9;
+const LARGE_FILES = 8;
+const LARGE_BYTES = 32 * 1024 * 1024;
+const PROGRAMS = 400;
+
+const runProgram = promisify(execFile);
+
+async function run(): Promise<Figure[]> {
+  const folder = tempFolder('digest');
+  const large = Array.from({ length: LARGE_FILES }, (_, index) => {
+    const path = join(folder, `large-${index}`);
+    writeFileSync(path, randomFillSync(Buffer.allocUnsafe(LARGE_BYTES)));
+    return path;
+  });
+  const programs = hostPrograms(PROGRAMS).map(({ path }) => path);
+  const aim = { of: 'ratio', op: '≥', value: 0.9 } as const;
+  return [
+    { ...(await compare(`files of ${LARGE_BYTES / 2 ** 20} MiB`, large)), aim, whyMissed: WHY_LARGE },
+    { ...(await compare(`${programs.length} programs of this host`, programs)), aim, whyMissed: WHY_SMALL },
+  ];
+}
+
+const WHY_LARGE = 'not yet looked into';
+const WHY_SMALL = 'not yet looked into';
+
+async function compare(what: string, paths: readonly string[]): Promise<Figure> {
+  const sizes = paths.map((path) => statSync(path).size);
+  const megabytes = sizes.reduce((sum, size) => sum + size, 0) / 1e6;
+  const hasher = startHasher(1);
+  await hashAll(paths, sizes, hasher);
+  const { a, b } = await alternate(
+    PAIRS,
+    () => timed(() => hashAll(paths, sizes, hasher)),
+    () => timed(() => runProgram('sha256sum', [...paths], { maxBuffer: 2 ** 24 })),
+  );
+  await hasher.close();
+  const [rates, theirs] = [a.map((seconds) => megabytes / seconds), b.map((seconds) => megabytes / seconds)];
+  const baseline = { what: 'sha256sum', value: summarize(theirs) };
+  return { what, unit: 'MB/s', value: summarize(rates), baseline, ratio: ratios(rates, theirs) };
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const beganMs = performance.now();
+  await work();
+  return (performance.now() - beganMs) / 1_000;
+}
+
+/** As the probe asks: descriptors that are open already, some of them waiting. */
+async function hashAll(paths: readonly string[], sizes: readonly number[], hasher: ReturnType<typeof startHasher>) {
+  const fds = paths.map((path) => openSync(path, 'r'));
+  const answers = await Promise.all(fds.map((fd, index) => hasher.hash(fd, sizes[index]!, false)));
+  fds.forEach(closeSync);
+  if (answers.some(({ failure }) => failure !== '')) throw new Error('a file could not be hashed');
+}
+
+export const bench: Bench = {
+  name: 'digest',
+  title: 'SHA-256',
+  method:
+    `One hashing thread of the probe against one \`sha256sum\` over the same files in the page cache, in turns, ${PAIRS} ` +
+    'pairs; opening counts on both sides, the start of the process only for sha256sum.',
+  run,
+};
