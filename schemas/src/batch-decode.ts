@@ -61,7 +61,7 @@ function readMessage(reader: Reader): Batch {
   if (entries < HEADER_KEYS.length) throw new Refusal('missing_key', `${entries} entries, fewer than the header has`);
   const { definition, rows, ...header } = readHeader(reader);
   const columns = new Map<string, Column>();
-  const fields = new Map(definition.fields.map((field) => [field.name, field]));
+  const fields = fieldsByName(definition);
   for (let entry = HEADER_KEYS.length; entry < entries; entry++) {
     const name = readText(reader, MAX_NAME_BYTES);
     const field = fields.get(name);
@@ -75,6 +75,17 @@ function readMessage(reader: Reader): Batch {
     if (!columns.has(field.name)) columns.set(field.name, emptyColumn(field, rows));
   }
   return { ...header, type: definition.name as EventName, rows, columns };
+}
+
+const knownFields = new WeakMap<EventDefinition, ReadonlyMap<string, Field>>();
+
+function fieldsByName(definition: EventDefinition): ReadonlyMap<string, Field> {
+  let fields = knownFields.get(definition);
+  if (fields === undefined) {
+    fields = new Map(definition.fields.map((field) => [field.name, field]));
+    knownFields.set(definition, fields);
+  }
+  return fields;
 }
 
 /** The header comes first and in this order, so that a foreign version is refused before anything else is read. */

@@ -31,12 +31,13 @@ export class Refusal extends Error {
 /** CBOR major types, RFC 8949 §3.1. */
 export const MAJOR = { uint: 0, negative: 1, bytes: 2, text: 3, array: 4, map: 5, tag: 6 } as const;
 
-export type Reader = { readonly bytes: Uint8Array; readonly view: DataView; at: number };
+export type Reader = { readonly bytes: Uint8Array; readonly text: Buffer; readonly view: DataView; at: number };
 
-/** Reads from a plain view: `slice` of a Buffer would not copy. */
+/** Reads bytes from a plain view, as `slice` of a Buffer would not copy, and text from a Buffer. */
 export function openReader({ buffer, byteOffset, byteLength }: Uint8Array): Reader {
   const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-  return { bytes, view: new DataView(buffer, byteOffset, byteLength), at: 0 };
+  const text = Buffer.from(buffer, byteOffset, byteLength);
+  return { bytes, text, view: new DataView(buffer, byteOffset, byteLength), at: 0 };
 }
 
 /** Major type of the next item, without reading it. */
@@ -79,11 +80,18 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 export function readText(reader: Reader, limitBytes: number): string {
   const length = readCount(reader, MAJOR.text, limitBytes);
   const from = advance(reader, length);
+  if (isAscii(reader.bytes, from, from + length)) return reader.text.toString('latin1', from, from + length);
   try {
     return utf8.decode(reader.bytes.subarray(from, from + length));
   } catch {
     throw new Refusal('wrong_type', `text before byte ${reader.at} is not UTF-8`);
   }
+}
+
+/** Names are, nearly all of them, and a TextDecoder costs more than all else of a small message. */
+function isAscii(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (bytes[at]! >= 0x80) return false;
+  return true;
 }
 
 /** Reads a typed array of exactly this many elements into an aligned copy. */

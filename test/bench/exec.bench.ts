@@ -37,7 +37,11 @@ async function run(): Promise<Figure[]> {
       whyMissed: WHY_MISSED,
     },
     figure('added CPU time in the processes that exec', 'cpu'),
-    { what: 'CPU time of the probe for an exec and its exit', unit: 'µs', value: summarize(b.map((one) => one.probeCpu / 1_000)) },
+    {
+      what: 'CPU time of the probe for an exec and its exit',
+      unit: 'µs',
+      value: summarize(b.map((one) => one.probeCpu / 1_000)),
+    },
     {
       what: 'execs that reached the bus, of those run',
       unit: '%',

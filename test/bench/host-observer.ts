@@ -11,10 +11,10 @@ import { loadLibc } from '@bintrail/probe/ffi.ts';
 import type { FileState } from '@bintrail/probe/file-identity.ts';
 import { startHasher } from '@bintrail/probe/hasher.ts';
 import { createImageTable } from '@bintrail/probe/image-table.ts';
-import { createObserver, type Observer } from '@bintrail/probe/observer.ts';
+import { createObserver, type Observer, type ObserverOptions } from '@bintrail/probe/observer.ts';
 import { openDpkg } from '@bintrail/probe/package-evidence/dpkg.ts';
 import { hasRecord } from '@bintrail/probe/package-evidence/evidence.ts';
-import { NO_PACKAGE, packageColumns } from '@bintrail/probe/packages.ts';
+import { packageColumns } from '@bintrail/probe/packages.ts';
 import { redactArguments } from '@bintrail/probe/redact.ts';
 import { createOpenedByPid } from '@bintrail/probe/scripts.ts';
 import { workloadOf } from '@bintrail/probe/workload.ts';
@@ -24,8 +24,12 @@ import { type ExecRow, kernelRows, type Program } from './sample-rows.ts';
 const EXT4_MAGIC = 0xef53;
 const PROC_SETTLE_MS = 5;
 
+type PackagesOf = ObserverOptions['packagesOf'];
+
 export type HostObserver = {
-  readonly observerTo: (out: EventsOut, options?: { packages?: boolean }) => Observer;
+  readonly observerTo: (out: EventsOut, packagesOf?: PackagesOf) => Observer;
+  /** What the package database says of each path, asked once: what look-ups would cost if they cost nothing. */
+  readonly remembered: PackagesOf;
   readonly close: () => Promise<void>;
 };
 
@@ -55,17 +59,24 @@ export async function openHostObserver(programs: readonly Program[]): Promise<Ho
     seqs.set(stream, seq + 1n);
     return seq;
   };
-  const observerTo: HostObserver['observerTo'] = (out, { packages = true } = {}) =>
+  const lookUp: PackagesOf = (asked, evidence, reading) => packageColumns(dpkg, asked, evidence, reading);
+  const observerTo: HostObserver['observerTo'] = (out, packagesOf = lookUp) =>
     createObserver({
       ...{ pipeline, out, images: createImageTable(), opened: createOpenedByPid(), tickNs: clock.tickNs },
-      place: createPlacer(),
-      packagesOf: async (asked, evidence, reading) =>
-        packages ? packageColumns(dpkg, asked, evidence, reading) : NO_PACKAGE,
-      redact: redactJoined,
-      stillRuns: () => false,
+      ...{ place: createPlacer(), packagesOf, redact: redactJoined, stillRuns: () => false },
       ...{ nextSeq, nowNs: clock.nowNs, onFatal },
     });
-  return { observerTo, close: hasher.close };
+  return { observerTo, remembered: remember(lookUp), close: hasher.close };
+}
+
+function remember(lookUp: PackagesOf): PackagesOf {
+  const known = new Map<string, ReturnType<PackagesOf>>();
+  return (asked, evidence, reading) => {
+    const key = asked.container_id + asked.path;
+    const found = known.get(key) ?? lookUp(asked, evidence, reading);
+    known.set(key, found);
+    return found;
+  };
 }
 
 function createPlacer(): (cgroupPath: string) => ReturnType<typeof workloadOf> {
@@ -94,7 +105,7 @@ export async function finishedRows(programs: readonly Program[], count: number):
     },
     ...{ flush: async () => {}, depth: () => 0, dropped: () => new Map(), close: async () => {} },
   };
-  const observer = host.observerTo(out);
+  const observer = host.observerTo(out, host.remembered);
   for (const row of kernelRows(programs, count)) observer.onExec(row, 0n);
   while (observer.waiting() > 0) await delay(PROC_SETTLE_MS);
   await host.close();

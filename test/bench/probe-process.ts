@@ -21,7 +21,10 @@ export type ProbeProcess = {
 
 /** Resolves when the probe is attached and has sent the processes that were there. */
 export async function startProbeProcess(homeDir: string): Promise<ProbeProcess> {
-  const child = fork(PROBE, { env: { ...process.env, BINTRAIL_HOME: homeDir }, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const child = fork(PROBE, {
+    env: { ...process.env, BINTRAIL_HOME: homeDir },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
   await Promise.race([once(child, 'message'), failedStart(child)]);
   await delay(SETTLE_MS);
   const stop = async () => {
@@ -40,7 +43,10 @@ async function failedStart(child: ChildProcess): Promise<never> {
 /** CPU time of all threads in nanoseconds: the first number of each schedstat (Documentation/scheduler/sched-stats.rst). */
 export function cpuNs(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`);
-  return threads.reduce((sum, thread) => sum + Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]), 0);
+  return threads.reduce(
+    (sum, thread) => sum + Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
+    0,
+  );
 }
 
 /** VmRSS or VmHWM (the highest VmRSS so far) of /proc/pid/status (proc_pid_status(5)), in MB of 10^6 bytes. */

@@ -4,7 +4,7 @@
  */
 import { lstatSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { exec } from '@bintrail/schemas/exec.ts';
+import type { exec } from '@bintrail/schemas/exec.ts';
 import type { RowOf } from '@bintrail/schemas/field.ts';
 
 export type ExecRow = RowOf<typeof exec>;

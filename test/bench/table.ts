@@ -52,7 +52,9 @@ export function renderTable(results: readonly Result[]): string {
     return `Taken on ${days}: ${machine}${which}.`;
   });
   const rows = ran.flatMap(({ title, figures }) => [`| **${title}** | | | | |`, ...figures.map(row)]);
-  const notes = ran.flatMap(({ figures }) => figures.filter((figure) => missedBy(figure) !== undefined && figure.whyMissed));
+  const notes = ran.flatMap(({ figures }) =>
+    figures.filter((figure) => missedBy(figure) !== undefined && figure.whyMissed),
+  );
   const skipped = results.filter(({ skipped: why }) => why !== undefined);
   return [
     ...on,

@@ -20,13 +20,13 @@ const ZSTD_LEVEL_1 = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 const AIMS: Readonly<Record<number, Aim>> = {
   1: { of: 'value', op: '≤', value: 250 },
   64: { of: 'value', op: '≤', value: 50 },
-  1_024: { of: 'value', op: '≤', value: 50 },
+  1024: { of: 'value', op: '≤', value: 50 },
 };
 
 const WHY_MISSED: Readonly<Record<number, string>> = {
   1: 'not yet looked into',
   64: 'not yet looked into',
-  1_024: 'not yet looked into',
+  1024: 'not yet looked into',
 };
 
 async function run(): Promise<Figure[]> {
@@ -60,7 +60,11 @@ async function figureOf(size: number, rows: readonly ExecRow[]): Promise<Figure>
 async function storedSizes(stretches: readonly (readonly ExecRow[])[]): Promise<number[]> {
   const path = join(tempFolder('wire'), 'bus.db');
   const bus = openSqliteBus({ path, compactedTopics: [] });
-  const header = { node: 'web-1.example.com', boot: '6f1c2d3e-0000-4000-8000-1234567890ab', probeEpoch: 1_768_435_200_000n };
+  const header = {
+    node: 'web-1.example.com',
+    boot: '6f1c2d3e-0000-4000-8000-1234567890ab',
+    probeEpoch: 1_768_435_200_000n,
+  };
   const messages = stretches.map((rows, batchSeq) => ({
     key: header.node,
     value: encodeBatch(exec, { ...header, batchSeq }, rows),
@@ -69,7 +73,9 @@ async function storedSizes(stretches: readonly (readonly ExecRow[])[]): Promise<
   await bus.close();
   const db = new DatabaseSync(path, { readOnly: true });
   const { id } = db.prepare('SELECT id FROM topics WHERE name = ?').get(TOPICS.events) as { id: number };
-  const sizes = db.prepare(`SELECT octet_length(key) + octet_length(value) AS bytes FROM log_${id} ORDER BY offset`).all();
+  const sizes = db
+    .prepare(`SELECT octet_length(key) + octet_length(value) AS bytes FROM log_${id} ORDER BY offset`)
+    .all();
   db.close();
   return sizes.map(({ bytes }) => bytes as number);
 }

@@ -170,12 +170,15 @@ describe('provisioning', () => {
   it('mounts what exists, and gives every setting that the provisioning reads', () => {
     for (const { volumes: mounts = [], depends_on = {} } of Object.values(services)) {
       for (const [from] of mounts.map((mount) => mount.split(':'))) {
-        assert.ok(from!.startsWith('.') ? existsSync(new URL(from!, COMPOSE)) : Object.hasOwn(volumes, from!), from);
+        assert.ok(
+          from!.startsWith('.') ? existsSync(new URL(from!, COMPOSE)) : Object.hasOwn(volumes, from!),
+          `${from}`,
+        );
       }
       for (const name of Object.keys(depends_on)) assert.ok(Object.hasOwn(services, name));
     }
     const read = textOf('provisioning/datasources/bintrail.yaml').matchAll(/\$(\w+)/g);
-    for (const [, name] of read) assert.ok(Object.hasOwn(services.grafana!.environment, name!), name);
+    for (const [, name] of read) assert.ok(Object.hasOwn(services.grafana!.environment, name!), `${name}`);
   });
 
   it('lets Grafana read the tables it asks, and no others', () => {

@@ -57,9 +57,12 @@ async function passing(all: readonly Approval[], wanted: VerdictValue): Promise<
   return new Set(found.map(({ n }) => Number(n) - 1));
 }
 
+/** Sightings that have the verdict, with or without others that corroborate them: a condition on one cannot know. */
 function judged(all: readonly Approval[], wanted: VerdictValue): number[] {
   const compiled = compileApprovals(all);
-  return [...rows.keys()].filter((i) => judge(rows[i]!.sighting, compiled, NOW_MS).value === wanted);
+  const has = (i: number, corroborated: boolean) =>
+    judge(rows[i]!.sighting, compiled, NOW_MS, corroborated).value === wanted;
+  return [...rows.keys()].filter((i) => has(i, false) || has(i, true));
 }
 
 async function assertSuperset(all: readonly Approval[]): Promise<void> {

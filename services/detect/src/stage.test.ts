@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { corroborationOf } from '@bintrail/analysis/corroboration.ts';
 import { judge } from '@bintrail/analysis/judge.ts';
 import { findings } from '@bintrail/analysis/rules.ts';
 import { DIGEST_STRENGTHS } from '@bintrail/schemas/digest-words.ts';
@@ -192,21 +193,25 @@ describe('for any rows', () => {
   it('finds what judging them one by one finds, however they are cut into messages', () => {
     fc.assert(
       fc.property(rows, fc.nat(), (parts, cut) => {
-        const expected = new Map<string, string>();
-        const sent = parts.map(({ sha256: digit, flags, ...part }, i) => {
+        const seen = parts.map(({ sha256: digit, flags, ...part }, i) => {
           const owner = part.package_match === '' ? '' : 'dpkg:curl:amd64';
           const known = digit === '' ? { digest_strength: '' as const } : { digest_reason: '' as const };
-          const ts = T0_NS + BigInt(i);
-          const row = { ...part, ...known, package: owner };
-          const unwatched = flags === SNAPSHOT || (digit === '' && part.digest_reason === 'pending');
+          const row = { ...part, ...known, package: owner, ts: T0_NS + BigInt(i) };
+          const watched = flags !== SNAPSHOT && !(digit === '' && part.digest_reason === 'pending');
           const place = { image: '', role: 'exec', package_version: '', upper_layer: flags === UPPER } as const;
-          const sighting = { ...row, ...place, sha256: digit.repeat(64) };
-          const made = findings(sighting, judge(sighting, policy.approvals, T0_MS), flags);
-          for (const { finding_id: id } of unwatched ? [] : made) {
-            if (!expected.has(id)) expected.set(id, ts.toString());
-          }
-          return execRow(10 + i, 1, { ...row, sha256: digit === '' ? '' : sha256Of(digit), flags, ts });
+          return { row, flags, digit, watched, sighting: { ...row, ...place, sha256: digit.repeat(64) } };
         });
+        const covers = corroborationOf(seen.filter(({ watched }) => watched).map(({ sighting }) => sighting));
+        const expected = new Map<string, string>();
+        for (const { row, flags, watched, sighting } of seen) {
+          const verdict = judge(sighting, policy.approvals, T0_MS, covers(sighting));
+          for (const { finding_id: id } of watched ? findings(sighting, verdict, flags) : []) {
+            if (!expected.has(id)) expected.set(id, row.ts.toString());
+          }
+        }
+        const sent = seen.map(({ row, flags, digit }, i) =>
+          execRow(10 + i, 1, { ...row, sha256: digit === '' ? '' : sha256Of(digit), flags }),
+        );
         const at = cut % (sent.length + 1);
         const messages = [sent.slice(0, at), sent.slice(at)].filter((part) => part.length > 0);
         const found = run(

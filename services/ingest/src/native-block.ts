@@ -25,39 +25,62 @@ export function nativeBlock(columns: readonly NativeColumn[], rows: number): Buf
   return Buffer.concat(parts);
 }
 
-/** Data of a number or FixedString column: the arrays' own bytes, one after the other. */
+/** Data of a number or FixedString column: the arrays' own bytes, one after the other. All are of one type. */
 export function numberData(arrays: readonly NumberColumn[]): Uint8Array[] {
-  return arrays.map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+  const length = arrays.reduce((sum, array) => sum + array.length, 0);
+  const joined = new (arrays[0]!.constructor as new (length: number) => Uint8Array)(length);
+  let at = 0;
+  for (const array of arrays) {
+    joined.set(array as Uint8Array, at);
+    at += array.length;
+  }
+  return [bytesOf(joined)];
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: NumberColumn): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** Data of a LowCardinality(String) column: one dictionary for all parts, their codes moved over to it. */
 export function lowCardinalityData(parts: readonly TextColumn[]): Uint8Array[] {
-  const codeOf = new Map<string, number>();
-  const keys: Uint8Array[] = [];
-  const remaps = parts.map(({ dict }) =>
-    dict.map((text) => {
-      const bytes = Buffer.from(text.buffer, text.byteOffset, text.byteLength);
-      const key = bytes.toString('latin1');
-      const known = codeOf.get(key);
-      if (known !== undefined) return known;
-      keys.push(nativeString(bytes));
-      codeOf.set(key, codeOf.size);
-      return codeOf.size - 1;
-    }),
-  );
-  const rows = rowsOf(parts);
-  const indexes = makeCodes(rows, codeOf.size);
+  const { keys, remap } = mergeDictionaries(parts);
+  const rows = parts.reduce((sum, part) => sum + part.codes.length, 0);
+  const indexes = makeCodes(rows, keys.length);
   let at = 0;
-  for (const [index, { codes }] of parts.entries()) {
-    const remap = remaps[index]!;
-    if (remap.length === 1) indexes.fill(remap[0]!, at, at + codes.length);
-    else if (remap.every((code, position) => code === position)) indexes.set(codes, at);
-    else for (let row = 0; row < codes.length; row++) indexes[at + row] = remap[codes[row]!]!;
+  let first = 0;
+  for (const { dict, codes } of parts) {
+    if (dict.length === 1) indexes.fill(remap[first]!, at, at + codes.length);
+    else for (let row = 0; row < codes.length; row++) indexes[at + row] = remap[first + codes[row]!]!;
     at += codes.length;
+    first += dict.length;
   }
   const width = BigInt(Math.log2(indexes.BYTES_PER_ELEMENT));
   const head = BigUint64Array.of(1n, width | BigInt(HAS_ADDITIONAL_KEYS), BigInt(keys.length));
-  return [...numberData([head]), ...keys, ...numberData([BigUint64Array.of(BigInt(rows)), indexes])];
+  return [bytesOf(head), ...keys, bytesOf(BigUint64Array.of(BigInt(rows))), bytesOf(indexes)];
+}
+
+/** The distinct texts of all parts, and for each text of each part in turn which of them it is. */
+function mergeDictionaries(parts: readonly TextColumn[]): { keys: Uint8Array[]; remap: number[] } {
+  const codeOf = new Map<string, number>();
+  const keys: Uint8Array[] = [];
+  const remap: number[] = [];
+  for (const { dict } of parts) {
+    for (const text of dict) {
+      const key = latin1(text);
+      let code = codeOf.get(key);
+      if (code === undefined) {
+        code = keys.length;
+        codeOf.set(key, code);
+        keys.push(nativeString(text));
+      }
+      remap.push(code);
+    }
+  }
+  return { keys, remap };
+}
+
+function latin1({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return byteLength === 0 ? '' : Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
 }
 
 /** Data of a String column. */
@@ -75,10 +98,6 @@ export function stringData(parts: readonly TextColumn[]): Uint8Array[] {
     }
     return data;
   });
-}
-
-function rowsOf(parts: readonly TextColumn[]): number {
-  return parts.reduce((rows, part) => rows + part.codes.length, 0);
 }
 
 function nativeString(bytes: Uint8Array): Uint8Array {

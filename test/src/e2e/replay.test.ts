@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -141,6 +141,9 @@ test('a server with real events, a wrong argument and a foreign home are refused
   const wrong = await ends(['--rewind']);
   assert.equal(wrong.code, 78);
   assert.match(wrong.stderr, /unknown argument: --rewind/);
-  const foreign = await ends(['--replay'], { BINTRAIL_HOME: '/proc/nowhere' });
+  const closed = join(folder, 'closed');
+  mkdirSync(closed, { mode: 0o555 });
+  const foreign = await ends(['--replay'], { BINTRAIL_HOME: join(closed, 'home') });
   assert.equal(foreign.code, 78, foreign.stderr);
+  assert.match(foreign.stderr, /no data can be kept in .*home-replay.*BINTRAIL_HOME/s);
 });
