@@ -14,9 +14,18 @@ import {
   readText,
   readTypedArray,
 } from './cbor-reader.ts';
-import { type Column, DIGEST_BYTES, isTextKind, makeCodes, NUMBER_FORMATS, type TextColumn } from './column.ts';
+import {
+  type Column,
+  DIGEST_BYTES,
+  isTextKind,
+  makeCodes,
+  NUMBER_FORMATS,
+  type NumberColumn,
+  type NumberKind,
+  type TextColumn,
+} from './column.ts';
 import { type EventName, eventByName, SCHEMA_VERSION } from './events.ts';
-import type { EventDefinition, Field } from './field.ts';
+import type { EventDefinition, Field, Kind } from './field.ts';
 
 /** A decoded message: every column of its event is present, defaults filled in. */
 export type Batch = BatchHeader & {
@@ -62,17 +71,18 @@ function readMessage(reader: Reader): Batch {
   const { definition, rows, ...header } = readHeader(reader);
   const columns = new Map<string, Column>();
   const fields = fieldsByName(definition);
+  const arena = openArena(definition, rows);
   for (let entry = HEADER_KEYS.length; entry < entries; entry++) {
     const name = readText(reader, MAX_NAME_BYTES);
     const field = fields.get(name);
     if (columns.has(name)) throw new Refusal('duplicate_key', `column ${name} stands twice`);
     if (field === undefined)
       throw new Refusal('unknown_key', `${definition.name} has no column ${JSON.stringify(name)}`);
-    columns.set(name, readColumn(reader, field, rows));
+    columns.set(name, readColumn(reader, arena, field, rows));
   }
   if (reader.at !== reader.bytes.length) throw new Refusal('trailing_bytes', `message ends at byte ${reader.at}`);
   for (const field of definition.fields) {
-    if (!columns.has(field.name)) columns.set(field.name, emptyColumn(field, rows));
+    if (!columns.has(field.name)) columns.set(field.name, emptyColumn(arena, field, rows));
   }
   return { ...header, type: definition.name as EventName, rows, columns };
 }
@@ -116,53 +126,90 @@ function expectKey(reader: Reader, key: string): void {
   if (found !== key) throw new Refusal('missing_key', `${JSON.stringify(found)} stands where ${key} belongs`);
 }
 
-function readColumn(reader: Reader, field: Field, rows: number): Column {
-  if (field.kind === 'digest') return readTypedArray(reader, undefined, new Uint8Array(rows * DIGEST_BYTES));
-  return isTextKind(field.kind) ? readTexts(reader, rows) : readNumbers(reader, field, rows);
+/** One piece of memory for the columns of a message: a small one would otherwise cost fifty allocations. */
+type Arena = { readonly buffer: ArrayBuffer; at: number };
+
+const ALIGNMENT = 8;
+
+function openArena(definition: EventDefinition, rows: number): Arena {
+  let sizeBytes = 0;
+  for (const { kind } of definition.fields) sizeBytes += aligned(rows * widthBytes(kind));
+  return { buffer: new ArrayBuffer(sizeBytes), at: 0 };
 }
 
-function readNumbers(reader: Reader, field: Field, rows: number): Column {
-  const format = NUMBER_FORMATS[field.kind as keyof typeof NUMBER_FORMATS];
-  const column = format.make(rows);
+/** Bytes of a row; a text's is its code, which has a place of its own where one byte is not enough. */
+function widthBytes(kind: Kind): number {
+  if (kind === 'digest') return DIGEST_BYTES;
+  return isTextKind(kind) ? 1 : NUMBER_FORMATS[kind].sizeBytes;
+}
+
+function aligned(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / ALIGNMENT) * ALIGNMENT;
+}
+
+function takeBytes(arena: Arena, length: number): Uint8Array<ArrayBuffer> {
+  const from = arena.at;
+  arena.at += aligned(length);
+  return new Uint8Array(arena.buffer, from, length);
+}
+
+function takeNumbers(arena: Arena, kind: NumberKind, rows: number): NumberColumn {
+  const { view, sizeBytes } = NUMBER_FORMATS[kind];
+  const from = arena.at;
+  arena.at += aligned(rows * sizeBytes);
+  return view(arena.buffer, from, rows);
+}
+
+function readColumn(reader: Reader, arena: Arena, field: Field, rows: number): Column {
+  if (field.kind === 'digest') return readTypedArray(reader, undefined, takeBytes(arena, rows * DIGEST_BYTES));
+  return isTextKind(field.kind) ? readTexts(reader, arena, rows) : readNumbers(reader, arena, field, rows);
+}
+
+function readNumbers(reader: Reader, arena: Arena, field: Field, rows: number): Column {
+  const kind = field.kind as NumberKind;
+  const column = takeNumbers(arena, kind, rows);
   const major = peekMajor(reader);
   if (major === MAJOR.uint || major === MAJOR.negative) {
     const argument = readHead(reader, major);
     const value = major === MAJOR.uint ? argument : -1n - argument;
-    checkRange(field, value);
+    const { min, max } = NUMBER_FORMATS[kind];
+    if (value < min || value > max) throw new Refusal('out_of_range', `${field.name} = ${value}`);
     return column.fill((column instanceof BigUint64Array ? value : Number(value)) as never);
   }
-  readTypedArray(reader, format.tag, column);
-  if (field.kind === 'time') for (const value of column as BigUint64Array) checkRange(field, value);
+  readTypedArray(reader, NUMBER_FORMATS[kind].tag, column);
+  if (kind === 'time') checkTimes(field, column as BigUint64Array);
   return column;
 }
 
-function checkRange(field: Field, value: bigint): void {
-  const format = NUMBER_FORMATS[field.kind as keyof typeof NUMBER_FORMATS];
-  if (value < format.min || value > format.max) throw new Refusal('out_of_range', `${field.name} = ${value}`);
+/** A time beyond 2^63 - 1 has its highest bit set: the sign of the upper half, cheaper to look at than a bigint. */
+function checkTimes({ name }: Field, column: BigUint64Array): void {
+  const halves = new Int32Array(column.buffer, column.byteOffset, column.length * 2);
+  for (let row = 0; row < column.length; row++) {
+    if (halves[2 * row + 1]! < 0) throw new Refusal('out_of_range', `${name} = ${column[row]}`);
+  }
 }
 
-function readTexts(reader: Reader, rows: number): TextColumn {
-  if (peekMajor(reader) === MAJOR.bytes) {
-    const text = readBytes(reader).slice();
-    return { dict: [text], codes: new Uint8Array(rows) };
-  }
+function readTexts(reader: Reader, arena: Arena, rows: number): TextColumn {
+  if (peekMajor(reader) === MAJOR.bytes) return { dict: [readBytes(reader)], codes: takeBytes(arena, rows) };
   if (readCount(reader, MAJOR.map, 2) !== 2) throw new Refusal('missing_key', 'a text column has dict and codes');
   expectKey(reader, 'dict');
   const size = readCount(reader, MAJOR.array, rows);
   if (size === 0) throw new Refusal('wrong_length', 'a dictionary has at least one text');
   const dict: Uint8Array[] = [];
-  for (let code = 0; code < size; code++) dict.push(readBytes(reader).slice());
+  for (let code = 0; code < size; code++) dict.push(readBytes(reader));
   expectKey(reader, 'codes');
-  const codes = makeCodes(rows, size);
+  const codes = size <= 0x100 ? takeBytes(arena, rows) : makeCodes(rows, size);
   readTypedArray(reader, codes.BYTES_PER_ELEMENT === 1 ? undefined : codes.BYTES_PER_ELEMENT === 2 ? 69 : 70, codes);
-  for (const code of codes) {
-    if (code >= size) throw new Refusal('out_of_range', `code ${code} in a dictionary of ${size}`);
+  for (let row = 0; row < rows; row++) {
+    if (codes[row]! >= size) throw new Refusal('out_of_range', `code ${codes[row]} in a dictionary of ${size}`);
   }
   return { dict, codes };
 }
 
-function emptyColumn(field: Field, rows: number): Column {
-  if (field.kind === 'digest') return new Uint8Array(rows * DIGEST_BYTES);
-  if (isTextKind(field.kind)) return { dict: [new Uint8Array(0)], codes: new Uint8Array(rows) };
-  return NUMBER_FORMATS[field.kind].make(rows);
+const NO_TEXT: readonly Uint8Array[] = [Buffer.alloc(0)];
+
+function emptyColumn(arena: Arena, field: Field, rows: number): Column {
+  if (field.kind === 'digest') return takeBytes(arena, rows * DIGEST_BYTES);
+  if (isTextKind(field.kind)) return { dict: NO_TEXT, codes: takeBytes(arena, rows) };
+  return takeNumbers(arena, field.kind, rows);
 }

@@ -31,13 +31,11 @@ export class Refusal extends Error {
 /** CBOR major types, RFC 8949 §3.1. */
 export const MAJOR = { uint: 0, negative: 1, bytes: 2, text: 3, array: 4, map: 5, tag: 6 } as const;
 
-export type Reader = { readonly bytes: Uint8Array; readonly text: Buffer; readonly view: DataView; at: number };
+export type Reader = { readonly bytes: Uint8Array; readonly copy: Buffer; readonly view: DataView; at: number };
 
-/** Reads bytes from a plain view, as `slice` of a Buffer would not copy, and text from a Buffer. */
-export function openReader({ buffer, byteOffset, byteLength }: Uint8Array): Reader {
-  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-  const text = Buffer.from(buffer, byteOffset, byteLength);
-  return { bytes, text, view: new DataView(buffer, byteOffset, byteLength), at: 0 };
+export function openReader(bytes: Uint8Array): Reader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return { bytes, copy: Buffer.from(bytes), view, at: 0 };
 }
 
 /** Major type of the next item, without reading it. */
@@ -68,11 +66,11 @@ export function readCount(reader: Reader, major: number, limit: number): number 
   return Number(count);
 }
 
-/** Reads a byte string as a view into the input: valid only while the message is. */
+/** Reads a byte string as a view of a copy of the message: one copy for all texts, and none of the input is kept. */
 export function readBytes(reader: Reader): Uint8Array {
   const length = Number(readHead(reader, MAJOR.bytes));
   const from = advance(reader, length);
-  return reader.bytes.subarray(from, from + length);
+  return reader.copy.subarray(from, from + length);
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -80,7 +78,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 export function readText(reader: Reader, limitBytes: number): string {
   const length = readCount(reader, MAJOR.text, limitBytes);
   const from = advance(reader, length);
-  if (isAscii(reader.bytes, from, from + length)) return reader.text.toString('latin1', from, from + length);
+  if (isAscii(reader.bytes, from, from + length)) return reader.copy.toString('latin1', from, from + length);
   try {
     return utf8.decode(reader.bytes.subarray(from, from + length));
   } catch {
@@ -100,11 +98,12 @@ export function readTypedArray<T extends NumberColumn>(reader: Reader, tag: numb
     const found = readHead(reader, MAJOR.tag);
     if (found !== BigInt(tag)) throw new Refusal('wrong_tag', `tag ${found}, not ${tag}, before byte ${reader.at}`);
   }
-  const bytes = readBytes(reader);
-  if (bytes.length !== into.byteLength) {
-    throw new Refusal('wrong_length', `${bytes.length} bytes, not ${into.byteLength}, before byte ${reader.at}`);
+  const length = Number(readHead(reader, MAJOR.bytes));
+  const from = advance(reader, length);
+  if (length !== into.byteLength) {
+    throw new Refusal('wrong_length', `${length} bytes, not ${into.byteLength}, before byte ${reader.at}`);
   }
-  new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(bytes);
+  new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(reader.bytes.subarray(from, from + length));
   return into;
 }
 

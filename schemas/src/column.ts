@@ -22,19 +22,27 @@ type NumberFormat = {
   readonly min: bigint;
   readonly max: bigint;
   readonly make: (rows: number) => NumberColumn;
+  /** The same as a view of memory that is there; `offset` a multiple of `sizeBytes`. */
+  readonly view: (buffer: ArrayBuffer, offset: number, rows: number) => NumberColumn;
 };
 
 const bits = (count: bigint) => (1n << count) - 1n;
 
+type ArrayOf<A> = { new (rows: number): A; new (buffer: ArrayBuffer, offset: number, rows: number): A };
+
+function arrays<A extends NumberColumn>(array: ArrayOf<A>): Pick<NumberFormat, 'make' | 'view'> {
+  return { make: (rows) => new array(rows), view: (buffer, offset, rows) => new array(buffer, offset, rows) };
+}
+
 /** How each numeric kind is stored, on the wire and in memory. */
 export const NUMBER_FORMATS: Record<NumberKind, NumberFormat> = {
-  u8: { tag: undefined, sizeBytes: 1, min: 0n, max: bits(8n), make: (rows) => new Uint8Array(rows) },
-  u16: { tag: 69, sizeBytes: 2, min: 0n, max: bits(16n), make: (rows) => new Uint16Array(rows) },
-  u32: { tag: 70, sizeBytes: 4, min: 0n, max: bits(32n), make: (rows) => new Uint32Array(rows) },
-  u64: { tag: 71, sizeBytes: 8, min: 0n, max: bits(64n), make: (rows) => new BigUint64Array(rows) },
-  i32: { tag: 78, sizeBytes: 4, min: -(1n << 31n), max: bits(31n), make: (rows) => new Int32Array(rows) },
+  u8: { tag: undefined, sizeBytes: 1, min: 0n, max: bits(8n), ...arrays(Uint8Array) },
+  u16: { tag: 69, sizeBytes: 2, min: 0n, max: bits(16n), ...arrays(Uint16Array) },
+  u32: { tag: 70, sizeBytes: 4, min: 0n, max: bits(32n), ...arrays(Uint32Array) },
+  u64: { tag: 71, sizeBytes: 8, min: 0n, max: bits(64n), ...arrays(BigUint64Array) },
+  i32: { tag: 78, sizeBytes: 4, min: -(1n << 31n), max: bits(31n), ...arrays(Int32Array) },
   // ClickHouse's DateTime64(9) is a signed 64-bit count: the year 2262 is the limit of both.
-  time: { tag: 71, sizeBytes: 8, min: 0n, max: bits(63n), make: (rows) => new BigUint64Array(rows) },
+  time: { tag: 71, sizeBytes: 8, min: 0n, max: bits(63n), ...arrays(BigUint64Array) },
 };
 
 export function isTextKind(kind: Kind): kind is 'text' | 'bytes' {

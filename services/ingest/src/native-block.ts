@@ -64,7 +64,14 @@ function mergeDictionaries(parts: readonly TextColumn[]): { keys: Uint8Array[]; 
   const codeOf = new Map<string, number>();
   const keys: Uint8Array[] = [];
   const remap: number[] = [];
+  let last: readonly Uint8Array[] | undefined;
   for (const { dict } of parts) {
+    // Most columns of small messages hold one text, and the same as in the message before.
+    if (last !== undefined && dict.length === 1 && last.length === 1 && sameBytes(dict[0]!, last[0]!)) {
+      remap.push(remap.at(-1)!);
+      continue;
+    }
+    last = dict;
     for (const text of dict) {
       const key = latin1(text);
       let code = codeOf.get(key);
@@ -79,8 +86,16 @@ function mergeDictionaries(parts: readonly TextColumn[]): { keys: Uint8Array[]; 
   return { keys, remap };
 }
 
-function latin1({ buffer, byteOffset, byteLength }: Uint8Array): string {
-  return byteLength === 0 ? '' : Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
+}
+
+function latin1(text: Uint8Array): string {
+  const bytes = text instanceof Buffer ? text : Buffer.from(text.buffer, text.byteOffset, text.byteLength);
+  return bytes.toString('latin1');
 }
 
 /** Data of a String column. */

@@ -1,0 +1,137 @@
+/** What an analyst waits for, with many events in the store. */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { openApi } from '@bintrail/api/open-api.ts';
+import { createSecret } from '@bintrail/api/secret.ts';
+import { openTestStore } from '@bintrail/ingest/store.fixture.ts';
+import { createLog } from '@bintrail/runtime/log.ts';
+import { createMetrics } from '@bintrail/runtime/metrics.ts';
+import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
+import type { Store } from '@bintrail/runtime/store.ts';
+import { COMPACTED_TOPICS } from '@bintrail/schemas/topics.ts';
+import type { Bench, Figure } from './bench.ts';
+import { generateEvents, nodeName, PROGRAMS, WORKLOADS, workloadName } from './generated-events.ts';
+import { seededRandom } from './sample-rows.ts';
+import { quantile, single, summarize } from './stats.ts';
+import { tempFolder } from './temp-folder.ts';
+
+const EVENTS = 10_000_000;
+const FEW_EVENTS = 100_000;
+const CHUNK = 500_000;
+const MAX_GENERATE_MS = 90_000;
+const ASKED = 40;
+
+type Ask = (path: string) => Promise<void>;
+type Question = { readonly what: string; readonly path: (random: () => number) => string };
+
+const program = (random: () => number) => Math.floor(random() * PROGRAMS);
+const workload = (random: () => number) => workloadName(Math.floor(random() * WORKLOADS));
+const sha256 = (number: number) => createHash('sha256').update(`program${number}`).digest('hex');
+
+const QUESTIONS: readonly Question[] = [
+  {
+    what: 'profile of a workload, 24 h',
+    path: (random) => `/v1/workloads/${encodeURIComponent(workload(random))}/profile?since=now-24h`,
+  },
+  {
+    what: 'profile of a workload, 30 days',
+    path: (random) => `/v1/workloads/${encodeURIComponent(workload(random))}/profile?since=now-30d`,
+  },
+  { what: 'one binary', path: (random) => `/v1/binaries/${sha256(program(random))}` },
+  { what: 'list of unapproved binaries', path: () => '/v1/binaries?verdict=unapproved&limit=50' },
+  {
+    what: 'binaries of a node, 24 h',
+    path: (random) => `/v1/binaries?node=${nodeName(Math.floor(random() * WORKLOADS * 20))}&since=now-24h`,
+  },
+  { what: 'list of workloads', path: () => '/v1/workloads?since=now-24h' },
+  {
+    what: 'newest events of a workload',
+    path: (random) => `/v1/events?workload=${encodeURIComponent(workload(random))}&limit=100`,
+  },
+  { what: 'events of a digest, 30 days', path: (random) => `/v1/events?sha256=${sha256(program(random))}&since=now-30d` },
+];
+
+async function run(): Promise<Figure[]> {
+  const { store, close } = await openTestStore();
+  const { ask, closeApi } = await openAsking(store);
+  await generateEvents(store, 0, FEW_EVENTS, FEW_EVENTS);
+  const few = await askAll(ask);
+  await store.command('TRUNCATE TABLE exec_events');
+  for (const table of ['sightings', 'sighting_nodes', 'lineage']) await store.command(`TRUNCATE TABLE ${table}`);
+  const events = await generate(store);
+  const many = await askAll(ask);
+  await closeApi();
+  await close();
+  return QUESTIONS.map(({ what }, index): Figure => {
+    const [now, beside] = [many[index]!, few[index]!];
+    const [p95, besideP95] = [quantile(now, 0.95), quantile(beside, 0.95)];
+    return {
+      ...{ what: `${what}: 95th percentile at ${(events / 1e6).toFixed(1)} M events`, unit: 'ms' },
+      value: { ...summarize(now), median: p95, low: quantile(now, 0.5), high: Math.max(...now) },
+      baseline: { what: `at ${FEW_EVENTS / 1e6} M`, value: single(besideP95, beside.length) },
+      ratio: single(p95 / besideP95),
+      aim: { of: 'value', op: '≤', value: 100 },
+      whyMissed: WHY_MISSED,
+    };
+  });
+}
+
+const WHY_MISSED = 'not yet looked into';
+
+/** Chunk after chunk, as time goes on, until all are there or the time is up; how many there are. */
+async function generate(store: Store): Promise<number> {
+  const untilMs = performance.now() + MAX_GENERATE_MS;
+  let events = 0;
+  // Backwards in time: when the time is up the newest are there.
+  for (let from = EVENTS - CHUNK; from >= 0 && performance.now() < untilMs; from -= CHUNK) {
+    await generateEvents(store, from, CHUNK, EVENTS);
+    events += CHUNK;
+  }
+  return events;
+}
+
+/** Each question several times about different things; milliseconds of each. */
+async function askAll(ask: Ask): Promise<number[][]> {
+  const random = seededRandom(3);
+  const took: number[][] = QUESTIONS.map(() => []);
+  for (let round = -2; round < ASKED; round++) {
+    for (const [index, { path }] of QUESTIONS.entries()) {
+      const beganMs = performance.now();
+      await ask(path(random));
+      if (round >= 0) took[index]!.push(performance.now() - beganMs);
+    }
+  }
+  return took;
+}
+
+async function openAsking(store: Store): Promise<{ ask: Ask; closeApi: () => Promise<void> }> {
+  const homeDir = tempFolder('queries');
+  const bus = openSqliteBus({ path: join(homeDir, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
+  const { token, sha256: adminTokenHash } = createSecret();
+  const api = await openApi({
+    ...{ store, bus, homeDir, adminTokenHash, metrics: createMetrics(), closing: new AbortController().signal },
+    log: createLog({ level: 'warn', name: 'bench' }),
+    status: () => ({ mode: 'live', hooks: null, versions: {}, parts: {} }),
+    requestsPerSecond: 1e6,
+  });
+  const ask: Ask = async (path) => {
+    const response = await api.app.request(path, { headers: { authorization: `Bearer ${token}` } });
+    const text = await response.text();
+    if (response.status !== 200 && response.status !== 404) throw new Error(`${path} answered ${response.status}: ${text}`);
+  };
+  const closeApi = async () => {
+    await api.close();
+    await bus.close();
+  };
+  return { ask, closeApi };
+}
+
+export const bench: Bench = {
+  name: 'queries',
+  title: 'Questions',
+  method:
+    `Events generated in the embedded engine through the real views (${WORKLOADS} workloads, 2,000 nodes, ${PROGRAMS} ` +
+    `programs, 30 days), as many as fit in ${MAX_GENERATE_MS / 1_000} s, at most 10 M, the newest first; each question ` +
+    `${ASKED} times through the api's handler, about different things. In brackets the median and the worst.`,
+  run,
+};

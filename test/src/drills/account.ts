@@ -1,0 +1,59 @@
+/** Programs with known digests, and one driver that runs them and writes down each exec. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { run } from '../kernel/probe-kit.ts';
+
+const SOURCE = fileURLToPath(new URL('./counted.c', import.meta.url));
+const EXECS_EACH = 64;
+const PAUSE_US = 4_000;
+
+/** One exec; its number is its first argument and its place in the account. CLOCK_MONOTONIC, nanoseconds. */
+export type Ran = { readonly program: number; readonly beginNs: bigint; readonly endNs: bigint };
+
+export type Driver = {
+  readonly folder: string;
+  /** SHA-256 of each program, by its number. */
+  readonly digests: readonly string[];
+  /** Ends the driver; every exec it made, in order. */
+  readonly stop: () => Promise<Ran[]>;
+};
+
+export async function startDriver(folder: string, programs: number): Promise<Driver> {
+  mkdirSync(folder, { mode: 0o755 });
+  const [tool, noop, journal] = [join(folder, 'counted'), join(folder, 'noop'), join(folder, 'journal')];
+  writeFileSync(`${noop}.c`, 'int main(void) { return 0; }\n');
+  await run('cc', ['-O1', '-o', noop, `${noop}.c`]);
+  await run('cc', ['-O1', '-Wall', '-o', tool, SOURCE]);
+  const base = readFileSync(noop);
+  const digests = Array.from({ length: programs }, (_, which) => {
+    const bytes = Buffer.concat([base, Buffer.from(`#${String(which).padStart(8, '0')}`)]);
+    writeFileSync(join(folder, `p${which}`), bytes);
+    chmodSync(join(folder, `p${which}`), 0o755);
+    return createHash('sha256').update(bytes).digest('hex');
+  });
+  const child = spawn(tool, [folder, programs, EXECS_EACH, PAUSE_US, journal].map(String), {
+    env: {},
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  return { folder, digests, stop: async () => readJournal(await ended(child, journal), programs) };
+}
+
+async function ended(child: ChildProcess, journal: string): Promise<Buffer> {
+  const exit = child.exitCode === null ? once(child, 'exit') : [child.exitCode];
+  child.kill('SIGTERM');
+  const [code] = (await exit) as [number | null];
+  if (code !== 0) throw new Error(`the driver ended with ${code}`);
+  return readFileSync(journal);
+}
+
+function readJournal(bytes: Buffer, programs: number): Ran[] {
+  return Array.from({ length: bytes.length / 16 }, (_, n) => ({
+    program: (Math.floor(n / EXECS_EACH) + (n % 4)) % programs,
+    beginNs: bytes.readBigUInt64LE(n * 16),
+    endNs: bytes.readBigUInt64LE(n * 16 + 8),
+  }));
+}
