@@ -34,7 +34,7 @@ export type PipelineOptions = {
   readonly tickNs: bigint;
   readonly maxFileBytes: number;
   /** Whether a package records an MD5 for this path, so that one must be computed from the same bytes. */
-  readonly wantsMd5: (path: string) => Promise<boolean>;
+  readonly wantsMd5: (path: string, file: FileState) => Promise<boolean>;
   readonly onFatal: (error: unknown) => void;
 };
 
@@ -158,7 +158,7 @@ async function readDescriptor(
     failure,
   });
   if (before.size > BigInt(options.maxFileBytes)) return failed('too_large');
-  const wantMd5 = path !== '' && (await options.wantsMd5(path));
+  const wantMd5 = path !== '' && (await options.wantsMd5(path, before));
   const { failure, sha256, md5 } = await options.hasher.hash(fd, Number(before.size), wantMd5);
   if (failure !== '') return failed(failure);
   return { source, before, after: options.describe(fd), startedNs, sha256, md5, failure: '' };

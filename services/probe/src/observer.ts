@@ -24,6 +24,8 @@ export type ObserverOptions = {
   readonly redact: (argv: string) => { argv: string; redacted: boolean };
   /** Whether this very program image is still running the file. */
   readonly stillRuns: (row: Row<'exec'>) => boolean;
+  /** Whether the kernel has just dropped descriptors because its queue was full. */
+  readonly overloaded: () => boolean;
   readonly nextSeq: (stream: number) => bigint;
   readonly nowNs: () => bigint;
   readonly onFatal: (error: unknown) => void;
@@ -78,9 +80,9 @@ export function createObserver(options: ObserverOptions): Observer {
     else options.out.add('digest', digestRow(subject, options.nowNs(), options.nextSeq(STREAM.digest)));
   };
   const resolve = (subject: Subject, evidence: Evidence, reading: Reading | undefined) => {
-    const { path, flags, ino, container_id } = subject.row;
+    const { path, flags, container_id } = subject.row;
     options
-      .packagesOf({ path, flags, ino, container_id, tsNs: subject.tsNs }, evidence, reading)
+      .packagesOf({ path, flags, file: subject.file, container_id, tsNs: subject.tsNs }, evidence, reading)
       .then((found) => settle(subject, evidence, found))
       .catch(options.onFatal);
   };
@@ -98,7 +100,8 @@ export function createObserver(options: ObserverOptions): Observer {
     if (subject.event === 'load') return resolve(subject, noDigest(unmarkedReason(file)), undefined);
     if (isRemoteMagic(file.fs_magic)) return resolve(subject, noDigest('remote_fs'), undefined);
     const failure = options.pipeline.offerRunning(subject.row.pid, file, subject.row.path);
-    if (failure !== undefined) resolve(subject, noDigest(explainMissing(file, failure)), undefined);
+    if (failure !== undefined)
+      resolve(subject, noDigest(explainMissing(file, options.overloaded() ? 'overload' : failure)), undefined);
     else options.pipeline.whenRead(file, (reading) => onReading(subject, reading));
   };
 

@@ -1,7 +1,9 @@
 /** What the host's package database says of a path and the bytes that ran from it. */
 import { statSync } from 'node:fs';
 import { Transient } from '@bintrail/runtime/errors.ts';
+import { createLru } from '@bintrail/runtime/lru.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
+import { type FileState, identityKey } from './file-identity.ts';
 import type { DpkgDatabase } from './package-evidence/dpkg.ts';
 import { compare, hasRecord, type Owner } from './package-evidence/evidence.ts';
 import type { Evidence, Reading } from './reading.ts';
@@ -19,7 +21,7 @@ const NAMELESS = flagBit('memfd') | flagBit('unlinked');
 export type Asked = {
   readonly path: string;
   readonly flags: number;
-  readonly ino: bigint;
+  readonly file: FileState;
   readonly container_id: string;
   readonly tsNs: bigint;
 };
@@ -30,14 +32,14 @@ export type Asked = {
  * A conffile is there to be edited: one that differs is `no_record`, not a mismatch.
  */
 export async function packageColumns(
-  database: DpkgDatabase,
+  ownersOf: OwnersOf,
   asked: Asked,
   evidence: Evidence,
   reading: Reading | undefined,
 ): Promise<PackageColumns> {
   if (asked.container_id !== '' || asked.flags & NAMELESS || evidence.digest_strength === 'metadata') return NO_PACKAGE;
-  if (!namesInode(asked.path, asked.ino)) return NO_PACKAGE;
-  const owners = await ownersOf(database, asked.path);
+  if (!namesInode(asked.path, asked.file.ino)) return NO_PACKAGE;
+  const owners = await ownersOf(asked.path, asked.file);
   const first = owners[0];
   if (first === undefined) return NO_PACKAGE;
   if (reading?.md5 === undefined && hasRecord(owners)) return named(first, 'no_record');
@@ -47,14 +49,31 @@ export async function packageColumns(
   return named(found, isEdited ? 'no_record' : found.match);
 }
 
-/** Nobody's while the database cannot be read for want of descriptors or memory: evidence is optional, the event not. */
-async function ownersOf(database: DpkgDatabase, path: string): Promise<readonly Owner[]> {
-  try {
-    return (await database.ownersOf(path)) ?? [];
-  } catch (error) {
-    if (error instanceof Transient) return [];
-    throw error;
-  }
+export type OwnersOf = (path: string, file: FileState) => Promise<readonly Owner[]>;
+
+const MAX_ANSWERS = 8_192;
+const ANSWER_MS = 5_000;
+
+/**
+ * Asks a database once for many runs of one file. What was answered for a path holds for that very state of the file
+ * only, so an upgrade is asked for anew, and not for long. Nobody's while the database cannot be read for want of
+ * descriptors or memory: evidence is optional, the event is not.
+ */
+export function createOwnersOf(database: DpkgDatabase): OwnersOf {
+  const answers = createLru<string, { readonly owners: readonly Owner[]; readonly atMs: number }>(MAX_ANSWERS);
+  return async (path, file) => {
+    const key = `${identityKey(file)} ${path}`;
+    const known = answers.touch(key);
+    if (known !== undefined && performance.now() - known.atMs < ANSWER_MS) return known.owners;
+    try {
+      const owners = (await database.ownersOf(path)) ?? [];
+      answers.set(key, { owners, atMs: performance.now() });
+      return owners;
+    } catch (error) {
+      if (error instanceof Transient) return [];
+      throw error;
+    }
+  };
 }
 
 function namesInode(path: string, ino: bigint): boolean {

@@ -16,7 +16,7 @@ import { mountsToMark, parseMountInfo } from './mounts.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { openDpkg } from './package-evidence/dpkg.ts';
 import { hasRecord } from './package-evidence/evidence.ts';
-import { packageColumns } from './packages.ts';
+import { createOwnersOf, packageColumns } from './packages.ts';
 import { type Arrived, decodeRecord, snapshotRows, stillRuns } from './records.ts';
 import { createReporter, newTally, type Tally } from './report.ts';
 import { createOpenedByPid } from './scripts.ts';
@@ -50,6 +50,8 @@ const MAX_HELD = 512;
 /** Records of the ring that may wait in memory for their descriptors; the rest waits in the ring. */
 const RING_BATCH = 8_192;
 const DESCRIPTOR_BATCH = 256;
+/** How long after a full queue a missing descriptor is put down to it. */
+const OVERLOAD_NS = 10_000_000_000n;
 const SWEEP_MS = 100;
 const REPORT_MS = 5_000;
 /** Longest sleep; every wait also ends when the kernel has something. */
@@ -65,7 +67,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const failure = Promise.withResolvers<never>();
   const tally = newTally();
   const hasher = startHasher(options.hashThreads);
-  const dpkg = openDpkg('/');
+  const ownersOf = createOwnersOf(openDpkg('/'));
   const out = createEventsOut({
     ...{ node: options.node, boot: options.boot, probeEpoch: clock.nowNs() / 1_000_000n, publish: options.publish },
     onFatal: failure.reject,
@@ -74,15 +76,16 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const nextSeq = createStreams();
   const pipeline = createDigestPipeline({
     ...{ describe: bpf.describe, hasher, nowNs: clock.nowNs, tickNs: clock.tickNs, maxFileBytes: options.maxFileBytes },
-    wantsMd5: async (path) => hasRecord((await dpkg.ownersOf(path)) ?? []),
+    wantsMd5: async (path, file) => hasRecord(await ownersOf(path, file)),
     onFatal: failure.reject,
   });
   const observer = createObserver({
     ...{ pipeline, out, images: createImageTable(), opened: createOpenedByPid(), tickNs: clock.tickNs },
     place: createPlacer(options.userName),
-    packagesOf: (asked, evidence, reading) => packageColumns(dpkg, asked, evidence, reading),
+    packagesOf: (asked, evidence, reading) => packageColumns(ownersOf, asked, evidence, reading),
     redact: (argv) => redactJoined(options.redact, argv),
     stillRuns: (row) => stillRuns(bpf, row),
+    overloaded: () => clock.nowNs() - tally.overflowedAtNs < OVERLOAD_NS,
     ...{ nextSeq, nowNs: clock.nowNs, onFatal: failure.reject },
   });
   const report = createReporter({
@@ -212,12 +215,13 @@ function takeSnapshot(world: World): void {
 }
 
 /** Takes over all queued descriptors; false when as many are held as may be. */
-function takeDescriptors({ fanotify, pipeline, observer, tally }: World): boolean {
+function takeDescriptors({ fanotify, pipeline, observer, clock, tally }: World): boolean {
   for (let room = MAX_HELD - pipeline.held(); room > 0; room = MAX_HELD - pipeline.held()) {
     const limit = Math.min(room, DESCRIPTOR_BATCH);
     const { files, overflows, failed } = fanotify.read(limit);
     tally.delivered += BigInt(files.length);
     tally.overflows += BigInt(overflows);
+    if (overflows > 0) tally.overflowedAtNs = clock.nowNs();
     tally.unopened += BigInt(failed);
     for (const { fd, pid } of files) {
       const sighted = pipeline.offer(fd, pid);

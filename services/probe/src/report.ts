@@ -9,10 +9,17 @@ export const PROBE_VERSION = '0.1.0';
 export const USER_SPACE = 0xffff_ffff;
 
 /** Counters kept in user space: descriptors fanotify delivered, and events lost there. */
-export type Tally = { delivered: bigint; overflows: bigint; unopened: bigint; undecodable: bigint };
+export type Tally = {
+  delivered: bigint;
+  /** How often the kernel's queue was full: how many descriptors that cost it does not say. */
+  overflows: bigint;
+  overflowedAtNs: bigint;
+  unopened: bigint;
+  undecodable: bigint;
+};
 
 export function newTally(): Tally {
-  return { delivered: 0n, overflows: 0n, unopened: 0n, undecodable: 0n };
+  return { delivered: 0n, overflows: 0n, overflowedAtNs: 0n, unopened: 0n, undecodable: 0n };
 }
 
 export type ReportOptions = {

@@ -108,6 +108,7 @@ export function kill(homeDir: string, { target }: Drill): Target {
   const parts = partsOn(homeDir);
   const named = parts.filter(({ name }) => target === 'everything' || name === target);
   const victims = named.length > 0 ? named : parts.filter(({ name }) => name === 'supervisor');
+  if (victims.length === 0) throw new Error('nothing of Bintrail is left to kill: it ended by itself');
   for (const { pid } of victims) killNow(pid);
   return named.length > 0 ? target : 'supervisor';
 }
@@ -120,14 +121,15 @@ export function killNow(pid: number): void {
   }
 }
 
-/** Resolves once nothing of Bintrail runs on this home any more; all of it must end by itself. */
-export async function allGone(homeDir: string, withinMs: number): Promise<void> {
+/** Resolves once none of these runs any more; they must end by themselves. */
+export async function allGone(homeDir: string, parts: readonly Part[], withinMs: number): Promise<void> {
+  const pids = new Set(parts.map(({ pid }) => pid));
   const untilMs = performance.now() + withinMs;
   for (;;) {
-    const left = partsOn(homeDir);
+    const left = partsOn(homeDir).filter(({ pid }) => pids.has(pid));
     if (left.length === 0) return;
     if (performance.now() > untilMs) {
-      throw new Error(`still there ${withinMs} ms after the kill: ${left.map((part) => `${part.name} ${part.pid}`)}`);
+      throw new Error(`still there ${withinMs} ms after the kill: ${left.map(({ name, pid }) => `${name} ${pid}`)}`);
     }
     await delay(20);
   }

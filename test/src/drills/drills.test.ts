@@ -1,0 +1,356 @@
+/**
+ * Kill drills on the real thing: parts die by -9 at random moments while programs run, and Bintrail starts again on the
+ * same home. Afterwards the driver's journal, the bus, the store, the findings and Slack must tell the same story.
+ *   BINTRAIL_DRILLS=30 BINTRAIL_SEED=1 node --test test/src/drills/*.test.ts
+ */
+import assert from 'node:assert/strict';
+import { randomBytes, randomInt } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Store } from '@bintrail/runtime/store.ts';
+import type { Batch } from '@bintrail/schemas/batch-decode.ts';
+import { eventually, whyNotHere } from '../e2e/bintrail.ts';
+import { type SlackReceiver, startSlackReceiver } from '../slack-receiver.ts';
+import { type Driver, type Ran, startDriver } from './account.ts';
+import {
+  differences,
+  disagreeingCounts,
+  doubledExecs,
+  namesInStore,
+  namesOnBus,
+  type StoredExec,
+  storedExecs,
+  storedMessages,
+} from './in-the-store.ts';
+import { takeFromBus } from './on-the-bus.ts';
+import { type Drill, describeDrill, planDrills, type Target } from './plan.ts';
+import { aliasOf, allGone, kill, killNow, type Life, openItsStore, partsOn, startLife } from './system.ts';
+import { toldAbout } from './told.ts';
+
+const skip = whyNotHere() ?? false;
+const DRILLS = Number(process.env.BINTRAIL_DRILLS ?? 3);
+const SEED = Number(process.env.BINTRAIL_SEED ?? randomInt(2 ** 31));
+const REPLAY = `BINTRAIL_DRILLS=${DRILLS} BINTRAIL_SEED=${SEED} node --test test/src/drills/drills.test.ts`;
+const PROGRAMS = 100 + 25 * DRILLS;
+const ORPHANS_END_MS = 30_000;
+/** The kill hit the probe itself: what it had not handed over is gone with it. */
+const PROBE_DIES: ReadonlySet<Target> = new Set(['probe', 'everything']);
+
+const folder = mkdtempSync(join(tmpdir(), 'bintrail-drills-'));
+const home = join(folder, 'home');
+let slack: SlackReceiver;
+let driver: Driver;
+
+/** A life that was ended by a kill; times on the clock of the account. */
+type Killed = {
+  readonly drill: Drill;
+  readonly victim: Target;
+  readonly startedNs: bigint;
+  readonly upNs: bigint | undefined;
+  readonly killNs: bigint;
+  /** When the last of its processes was gone. */
+  goneNs: bigint;
+};
+
+/** What all tests look at. */
+type Aftermath = {
+  readonly killed: readonly Killed[];
+  /** The life after the last kill: from its being up to the end of the driver nothing was killed. */
+  readonly calm: { readonly startedNs: bigint; readonly upNs: bigint };
+  readonly ran: readonly Ran[];
+  readonly batches: readonly Batch[];
+  readonly life: Life;
+  readonly store: Store;
+  readonly stored: readonly StoredExec[];
+  /** Digests that the api acknowledged an approval of, while it was being killed. */
+  readonly approved: readonly string[];
+};
+let aftermath: Aftermath;
+
+before(async () => {
+  if (skip) return;
+  console.log(`to replay: ${REPLAY}`);
+  await takeFromBus(home);
+  slack = await startSlackReceiver();
+  driver = await startDriver(join(folder, 'programs'), PROGRAMS);
+  aftermath = await runDrills();
+});
+
+after(async () => {
+  const { life, store } = (aftermath as Aftermath | undefined) ?? {};
+  await store?.close();
+  const code = await life?.stop();
+  await (driver as Driver | undefined)?.stop().catch(() => {});
+  await (slack as SlackReceiver | undefined)?.close();
+  const left = partsOn(home);
+  for (const { pid } of left) killNow(pid);
+  const mounted = mountsOf(aliasOf(home));
+  rmSync(folder, { recursive: true, force: true });
+  if (skip || life === undefined) return;
+  assert.equal(code, 0, life.output());
+  assert.deepEqual(left, [], 'nothing is left running');
+  assert.deepEqual(mounted, [], 'nothing is left mounted');
+});
+
+function mountsOf(path: string): string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => line.split(' ')[4] === path);
+}
+
+const start = () => startLife(home, { SLACK_WEBHOOK_URL: slack.url });
+
+async function runDrills(): Promise<Aftermath> {
+  const approved: string[] = [];
+  const killed: Killed[] = [];
+  const ending: Promise<void>[] = [];
+  for (const drill of planDrills(SEED, DRILLS)) {
+    const done = await runDrill(drill, approved);
+    killed.push(done.killed);
+    ending.push(done.gone);
+    if (!drill.impatient) await done.gone;
+  }
+  const calm = start();
+  await calm.isUp;
+  await Promise.all(ending);
+  await delay(2_000);
+  const ran = await driver.stop();
+  assert.equal(await calm.stop(), 0, calm.output());
+  const batches = await takeFromBus(home);
+  const life = start();
+  await life.isUp;
+  const store = openItsStore(home);
+  const epochs = epochsOf(batches);
+  await eventually('all of the bus is stored', 60_000, async () =>
+    (await storedMessages(store, epochs)) >= batches.length ? true : undefined,
+  );
+  const stored = await storedExecs(store, driver.folder);
+  const times = { startedNs: calm.startedNs, upNs: calm.upNs()! };
+  return { killed, calm: times, ran, batches, life, store, stored, approved };
+}
+
+/** One life and its end. `gone` resolves once nothing of it runs any more. */
+async function runDrill(drill: Drill, approved: string[]): Promise<{ killed: Killed; gone: Promise<void> }> {
+  const life = start();
+  if (drill.since === 'up') await life.isUp;
+  const writing = new AbortController();
+  const writer = drill.since === 'up' ? approveUntil(writing.signal, life, approved) : undefined;
+  await delay(drill.afterMs);
+  const killNs = process.hrtime.bigint();
+  const victim = kill(home, drill);
+  writing.abort();
+  await Promise.all([writer, life.exited]);
+  const code = await life.exited;
+  const orphans = partsOn(home);
+  console.log(`${describeDrill(drill)}: ${victim} killed, exit code ${code}, ${orphans.length} left to end`);
+  assert.notEqual(code, 0, `a dead ${victim} is no orderly end`);
+  const times = { startedNs: life.startedNs, upNs: life.upNs(), killNs, goneNs: 0n };
+  const killed: Killed = { drill, victim, ...times };
+  const gone = allGone(home, orphans, ORPHANS_END_MS).then(() => {
+    killed.goneNs = process.hrtime.bigint();
+  });
+  return { killed, gone };
+}
+
+/** Writes approvals of content that nobody runs; those the api acknowledged are kept for later. */
+async function approveUntil(signal: AbortSignal, life: Life, approved: string[]): Promise<void> {
+  while (!signal.aborted) {
+    const sha256 = randomBytes(32).toString('hex');
+    const approval = { match: { sha256: [sha256] }, effect: 'allow', scope: { workload: '*' }, reason: 'drill' };
+    const answer = await life.call('POST', '/v1/approvals', { ...approval, expires_at: null }).catch(() => undefined);
+    if (answer?.status === 201) approved.push(sha256);
+    await delay(100);
+  }
+}
+
+const epochsOf = (batches: readonly Batch[]) => [...new Set(batches.map(({ probeEpoch }) => String(probeEpoch)))];
+
+/** Fails with the way to see it again. */
+function replayable(check: () => Promise<void>): () => Promise<void> {
+  return async () => {
+    try {
+      await check();
+    } catch (error) {
+      console.error(`to replay: ${REPLAY}`);
+      throw error;
+    }
+  };
+}
+
+const options = { skip, timeout: 120_000 };
+
+test(
+  'what the bus took is stored, each event once',
+  options,
+  replayable(async () => {
+    const { batches, store } = aftermath;
+    const onBus = namesOnBus(batches);
+    const inStore = await namesInStore(store, epochsOf(batches), onBus.keys());
+    for (const [type, names] of onBus) {
+      const found = differences(names, inStore.get(type)!);
+      assert.deepEqual(found, { missing: [], invented: [], doubled: [] }, type);
+      assert.equal(inStore.get(type)!.length, names.length, type);
+    }
+    assert.deepEqual(await doubledExecs(store), [], 'an exec that two runs of the probe saw');
+  }),
+);
+
+test(
+  'no run of the probe left a hole in its messages',
+  options,
+  replayable(async () => {
+    const { batches, life } = aftermath;
+    const seqs = Map.groupBy(batches, ({ probeEpoch }) => probeEpoch);
+    for (const [epoch, own] of seqs) {
+      const numbers = own.map(({ batchSeq }) => batchSeq).sort((a, b) => a - b);
+      assert.deepEqual(numbers, [...numbers.keys()], `probe of ${epoch}`);
+    }
+    const { json } = await life.call('GET', '/v1/coverage?since=now-2h');
+    assert.equal(json.items.length, 1);
+    assert.deepEqual(json.items[0].batch_gaps, { gaps: 0, messages: 0 });
+    assert.equal(json.items[0].lost, 0);
+  }),
+);
+
+test(
+  'every stored exec is one that ran, once, with the digest of what ran',
+  options,
+  replayable(async () => {
+    const { ran, stored } = aftermath;
+    const numbers = stored.map(({ n }) => n).sort((a, b) => a - b);
+    assert.deepEqual(
+      numbers.filter((n, at) => n === numbers[at - 1]),
+      [],
+      'none twice',
+    );
+    for (const { n, program, sha256 } of stored) {
+      assert.ok(n >= 0 && n < ran.length, `exec ${n} of ${ran.length}`);
+      assert.equal(program, ran[n]!.program, `exec ${n}`);
+      if (sha256 !== '') assert.equal(sha256, driver.digests[program], `exec ${n}`);
+    }
+  }),
+);
+
+test(
+  'what ran while the probe was up and ended in order is stored, all of it',
+  options,
+  replayable(async () => {
+    const { killed, calm, ran, stored } = aftermath;
+    const numbers = new Set(stored.map(({ n }) => n));
+    const watched = killed.flatMap(({ victim, upNs, killNs, drill }) =>
+      upNs === undefined || PROBE_DIES.has(victim) ? [] : [{ fromNs: upNs, toNs: killNs, what: describeDrill(drill) }],
+    );
+    watched.push({ fromNs: calm.upNs, toNs: process.hrtime.bigint(), what: 'no kill' });
+    for (const { fromNs, toNs, what } of watched) {
+      const lost = within(ran, fromNs, toNs).filter((n) => !numbers.has(n));
+      assert.deepEqual(lost, [], what);
+    }
+  }),
+);
+
+test(
+  'what ran while no probe was there is absent',
+  options,
+  replayable(async () => {
+    const { killed, calm, ran, stored } = aftermath;
+    const numbers = new Set(stored.map(({ n }) => n));
+    for (const [at, { goneNs, drill }] of killed.entries()) {
+      const next = killed[at + 1] ?? calm;
+      const invented = within(ran, goneNs, next.startedNs).filter((n) => numbers.has(n));
+      assert.deepEqual(invented, [], describeDrill(drill));
+    }
+  }),
+);
+
+/** Numbers of the execs that began and ended in this time. */
+function within(ran: readonly Ran[], fromNs: bigint, toNs: bigint): number[] {
+  return ran.flatMap(({ beginNs, endNs }, n) => (beginNs > fromNs && endNs < toNs ? [n] : []));
+}
+
+test(
+  'the roll-ups count what the rows are, late digests included',
+  options,
+  replayable(async () => {
+    const { life, store, stored } = aftermath;
+    // The probe goes on: between the insert of rows and of what is counted from them the two may differ.
+    const left: { now: unknown[] } = { now: [] };
+    await eventually('rows and counts agree', 20_000, async () => {
+      left.now = await disagreeingCounts(store);
+      return left.now.length === 0 ? true : undefined;
+    }).catch(() => assert.deepEqual(left.now, []));
+    const digested = stored.filter(({ sha256 }) => sha256 !== '').map(({ sha256 }) => sha256);
+    const expected = Map.groupBy(digested, (sha256) => sha256);
+    const path = encodeURIComponent(`${driver.folder}/p*`);
+    const binaries = (await allPages(life, `/v1/binaries?path=${path}`)) as { sha256: string; exec_count: number }[];
+    const counted = binaries.filter(({ sha256 }) => sha256).map(({ sha256, exec_count }) => [sha256, exec_count]);
+    assert.deepEqual(counted.sort(), [...expected].map(([sha256, own]) => [sha256, own.length]).sort());
+  }),
+);
+
+test(
+  'each program is found once, and told once or marked as a possible repeat',
+  options,
+  replayable(async () => {
+    const { life, stored } = aftermath;
+    const seen = new Set(stored.map(({ sha256 }) => sha256).filter((sha256) => sha256 !== ''));
+    const ours = async () =>
+      ((await allPages(life, '/v1/findings')) as { finding_id: string; sha256: string }[]).filter(({ sha256 }) =>
+        seen.has(sha256),
+      );
+    const findings = await eventually('all findings', 30_000, async () => {
+      const found = await ours();
+      return found.length >= seen.size ? found : undefined;
+    });
+    assert.equal(new Set(findings.map(({ finding_id }) => finding_id)).size, findings.length);
+    assert.deepEqual(findings.map(({ sha256 }) => sha256).sort(), [...seen].sort());
+    const untold = () => [...seen].filter((sha256) => toldAbout(slack.messages, sha256).times === 0);
+    await eventually('all alerts', 60_000, async () => (untold().length === 0 ? true : undefined)).catch(() =>
+      assert.deepEqual(untold(), [], 'never told'),
+    );
+    await delay(2_500);
+    const told = [...seen].map((sha256) => ({ sha256, ...toldAbout(slack.messages, sha256) }));
+    assert.deepEqual(
+      told.filter(({ unmarked }) => unmarked > 1),
+      [],
+      'told twice without a mark',
+    );
+    assert.ok(told.filter(({ times }) => times > 1).length <= 30 * DRILLS, 'a kill repeats one message at most');
+    assert.deepEqual(
+      slack.attempts.filter(({ outcome }) => outcome !== 'ok'),
+      [],
+      'no post too soon, none refused',
+    );
+  }),
+);
+
+test(
+  'what the api acknowledged is kept',
+  options,
+  replayable(async () => {
+    const { life, approved } = aftermath;
+    const approvals = (await allPages(life, '/v1/approvals')) as { match: { sha256?: string[] } }[];
+    const kept = approvals.flatMap(({ match }) => match.sha256 ?? []);
+    assert.equal(new Set(kept).size, kept.length);
+    assert.deepEqual(
+      approved.filter((sha256) => !kept.includes(sha256)),
+      [],
+    );
+  }),
+);
+
+async function allPages(life: Life, path: string): Promise<unknown[]> {
+  const items: unknown[] = [];
+  for (let cursor = ''; ; ) {
+    const { status, json, text } = await life.call(
+      'GET',
+      `${path}${path.includes('?') ? '&' : '?'}limit=1000${cursor}`,
+    );
+    assert.equal(status, 200, text);
+    items.push(...json.items);
+    if (json.next_cursor === null) return items;
+    cursor = `&cursor=${encodeURIComponent(json.next_cursor)}`;
+  }
+}
