@@ -1,6 +1,7 @@
 /** What an analyst waits for, with many events in the store. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { openApi } from '@bintrail/api/open-api.ts';
 import { createSecret } from '@bintrail/api/secret.ts';
 import { openTestStore } from '@bintrail/ingest/store.fixture.ts';
@@ -18,8 +19,10 @@ import { tempFolder } from './temp-folder.ts';
 const EVENTS = 10_000_000;
 const FEW_EVENTS = 100_000;
 const CHUNK = 500_000;
-const MAX_GENERATE_MS = 90_000;
+const MAX_GENERATE_MS = 60_000;
+const MERGE_MS = 5_000;
 const ASKED = 40;
+const MAX_ASK_MS = 4_000;
 
 type Ask = (path: string) => Promise<void>;
 type Question = { readonly what: string; readonly path: (random: () => number) => string };
@@ -59,6 +62,7 @@ async function run(): Promise<Figure[]> {
   await store.command('TRUNCATE TABLE exec_events');
   for (const table of ['sightings', 'sighting_nodes', 'lineage']) await store.command(`TRUNCATE TABLE ${table}`);
   const events = await generate(store);
+  await delay(MERGE_MS);
   const many = await askAll(ask);
   await closeApi();
   await close();
@@ -90,18 +94,22 @@ async function generate(store: Store): Promise<number> {
   return events;
 }
 
-/** Each question several times about different things; milliseconds of each. */
+/** Each question several times about different things, for as long as there is time; milliseconds of each. */
 async function askAll(ask: Ask): Promise<number[][]> {
   const random = seededRandom(3);
-  const took: number[][] = QUESTIONS.map(() => []);
-  for (let round = -2; round < ASKED; round++) {
-    for (const [index, { path }] of QUESTIONS.entries()) {
+  const all: number[][] = [];
+  for (const { path } of QUESTIONS) {
+    await ask(path(random));
+    const took: number[] = [];
+    const untilMs = performance.now() + MAX_ASK_MS;
+    while (took.length < ASKED && (took.length < 3 || performance.now() < untilMs)) {
       const beganMs = performance.now();
       await ask(path(random));
-      if (round >= 0) took[index]!.push(performance.now() - beganMs);
+      took.push(performance.now() - beganMs);
     }
+    all.push(took);
   }
-  return took;
+  return all;
 }
 
 async function openAsking(store: Store): Promise<{ ask: Ask; closeApi: () => Promise<void> }> {
@@ -132,6 +140,6 @@ export const bench: Bench = {
   method:
     `Events generated in the embedded engine through the real views (${WORKLOADS} workloads, 2,000 nodes, ${PROGRAMS} ` +
     `programs, 30 days), as many as fit in ${MAX_GENERATE_MS / 1_000} s, at most 10 M, the newest first; each question ` +
-    `${ASKED} times through the api's handler, about different things. In brackets the median and the worst.`,
+    up to ${ASKED} times through the api's handler, about different things. In brackets the median and the worst.`,
   run,
 };

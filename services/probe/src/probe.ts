@@ -67,7 +67,10 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const failure = Promise.withResolvers<never>();
   const tally = newTally();
   const hasher = startHasher(options.hashThreads);
-  const ownersOf = createOwnersOf(openDpkg('/'));
+  const dpkg = openDpkg('/');
+  // Loads the index now, so that the first programs need not wait for it.
+  await dpkg.ownersOf('/');
+  const ownersOf = createOwnersOf(dpkg);
   const out = createEventsOut({
     ...{ node: options.node, boot: options.boot, probeEpoch: clock.nowNs() / 1_000_000n, publish: options.publish },
     onFatal: failure.reject,

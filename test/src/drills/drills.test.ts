@@ -101,6 +101,7 @@ function mountsOf(path: string): string[] {
     .filter((line) => line.split(' ')[4] === path);
 }
 
+const seconds = (fromNs: bigint, toNs: bigint) => `${(Number(toNs - fromNs) / 1e9).toFixed(1)} s`;
 const start = () => startLife(home, { SLACK_WEBHOOK_URL: slack.url });
 
 async function runDrills(): Promise<Aftermath> {
@@ -145,7 +146,10 @@ async function runDrill(drill: Drill, approved: string[]): Promise<{ killed: Kil
   await Promise.all([writer, life.exited]);
   const code = await life.exited;
   const orphans = partsOn(home);
-  console.log(`${describeDrill(drill)}: ${victim} killed, exit code ${code}, ${orphans.length} left to end`);
+  const upNs = life.upNs();
+  const up = upNs === undefined ? 'not up yet' : `up after ${seconds(life.startedNs, upNs)}`;
+  const over = `ended within ${seconds(killNs, process.hrtime.bigint())}, ${orphans.length} left to end`;
+  console.log(`${describeDrill(drill)}: ${up}, ${victim} killed, exit code ${code}, ${over}`);
   assert.notEqual(code, 0, `a dead ${victim} is no orderly end`);
   const times = { startedNs: life.startedNs, upNs: life.upNs(), killNs, goneNs: 0n };
   const killed: Killed = { drill, victim, ...times };
@@ -166,7 +170,7 @@ async function approveUntil(signal: AbortSignal, life: Life, approved: string[])
   }
 }
 
-const epochsOf = (batches: readonly Batch[]) => [...new Set(batches.map(({ probeEpoch }) => String(probeEpoch)))];
+const epochsOf = (batches: readonly Batch[]) => [...new Set(batches.map(({ probeEpoch }) => Number(probeEpoch)))];
 
 /** Fails with the way to see it again. */
 function replayable(check: () => Promise<void>): () => Promise<void> {
@@ -297,14 +301,14 @@ test(
     const { life, stored } = aftermath;
     const seen = new Set(stored.map(({ sha256 }) => sha256).filter((sha256) => sha256 !== ''));
     const ours = async () =>
-      ((await allPages(life, '/v1/findings')) as { finding_id: string; sha256: string }[]).filter(({ sha256 }) =>
+      ((await allPages(life, '/v1/findings')) as { id: string; sha256: string }[]).filter(({ sha256 }) =>
         seen.has(sha256),
       );
     const findings = await eventually('all findings', 30_000, async () => {
       const found = await ours();
       return found.length >= seen.size ? found : undefined;
     });
-    assert.equal(new Set(findings.map(({ finding_id }) => finding_id)).size, findings.length);
+    assert.equal(new Set(findings.map(({ id }) => id)).size, findings.length);
     assert.deepEqual(findings.map(({ sha256 }) => sha256).sort(), [...seen].sort());
     const untold = () => [...seen].filter((sha256) => toldAbout(slack.messages, sha256).times === 0);
     await eventually('all alerts', 60_000, async () => (untold().length === 0 ? true : undefined)).catch(() =>

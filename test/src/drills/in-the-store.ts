@@ -38,7 +38,7 @@ const NAME_IN: Readonly<Record<string, string>> = {
 const NAME_IN_USER_SPACE = "concat(toString(stream), ':', toString(seq))";
 
 /** The same from the store, of these runs of the probe. */
-export async function namesInStore(store: Store, epochs: readonly string[], types: Iterable<string>): Promise<Names> {
+export async function namesInStore(store: Store, epochs: readonly number[], types: Iterable<string>): Promise<Names> {
   const names = new Map<string, string[]>();
   for (const type of types) {
     const rows = await store.query<{ name: string }>(
@@ -62,7 +62,7 @@ export function differences(expected: readonly string[], actual: readonly string
 }
 
 /** Messages of these runs that are stored, each once; a repeat of a message is not counted. */
-export async function storedMessages(store: Store, epochs: readonly string[]): Promise<number> {
+export async function storedMessages(store: Store, epochs: readonly number[]): Promise<number> {
   const [row] = await store.query<{ n: string }>(
     'SELECT count() AS n FROM batches WHERE NOT repeat AND probe_epoch IN {epochs:Array(UInt64)}',
     { epochs },

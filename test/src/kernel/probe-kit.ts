@@ -32,7 +32,7 @@ export function whyNotHere(): string | undefined {
 
 export type Watched = {
   readonly rows: () => readonly SeenRow[];
-  /** The first row of this event for which `matches` holds; waits for it. */
+  /** The first row of this event for which `matches` holds, with its digest; waits for both. */
   readonly row: (event: EventName, matches: (row: SeenRow) => boolean) => Promise<SeenRow>;
   readonly stop: () => Promise<void>;
 };
@@ -51,10 +51,23 @@ export async function watchKernel(options: { maxFileBytes?: number } = {}): Prom
       for (let index = 0; index < decoded.batch.rows; index++) rows.push(seenRow(decoded.batch, index));
     },
   });
+  /** With its digest: the late one when it had to leave without. Undefined while that is still to come. */
+  const settled = (found: SeenRow): SeenRow | undefined => {
+    if (found.digest_reason !== 'pending') return found;
+    const isOf = (late: SeenRow) =>
+      late.event === 'digest' &&
+      late.pid === found.pid &&
+      late.start_ns === found.start_ns &&
+      late.self_exec_id === found.self_exec_id &&
+      late.path === found.path;
+    const late = rows.find(isOf);
+    return late && { ...found, ...pickDigest(late) };
+  };
   const row = async (event: EventName, matches: (row: SeenRow) => boolean) => {
     for (let triesLeft = 200; triesLeft > 0; triesLeft--) {
       const found = rows.find((candidate) => candidate.event === event && matches(candidate));
-      if (found !== undefined) return found;
+      const complete = found && settled(found);
+      if (complete !== undefined) return complete;
       await delay(50);
     }
     throw new Error(`no such ${event} among ${rows.length} rows`);
@@ -64,6 +77,11 @@ export async function watchKernel(options: { maxFileBytes?: number } = {}): Prom
     await probe.done;
   };
   return { rows: () => rows, row, stop };
+}
+
+function pickDigest({ sha256, digest_source, digest_strength, digest_reason, ...row }: SeenRow) {
+  const { package: name, package_version, package_match } = row;
+  return { sha256, digest_source, digest_strength, digest_reason, package: name, package_version, package_match };
 }
 
 function seenRow(batch: Batch, index: number): SeenRow {
