@@ -70,12 +70,7 @@ type Driven = {
 };
 
 /** A light load: one known program, now and then a new one; and beside it rows and messages that take no detour. */
-async function drive(
-  variant: (name: string) => string,
-  noop: string,
-  store: Store,
-  slackUrl: string,
-): Promise<Driven> {
+async function drive(variant: (name: string) => string, noop: string, store: Store, slackUrl: string): Promise<Driven> {
   const digests = new Map<string, string>();
   const posts: number[] = [];
   for (let turn = 0; turn < SECONDS * EXECS_A_SECOND; turn++) {
@@ -84,7 +79,9 @@ async function drive(
     if (isNew) digests.set(path, createHash('sha256').update(readFileSync(path)).digest('hex'));
     await execute(path, [String(turn)]);
     if (turn % NEW_PROGRAM_EVERY === 3) {
-      await store.insertRows('exec_events', [{ path: `${noop}-direct`, argv: `${turn}`, ts: nowText(), ingested_at: nowText() }]);
+      await store.insertRows('exec_events', [
+        { path: `${noop}-direct`, argv: `${turn}`, ts: nowText(), ingested_at: nowText() },
+      ]);
       posts.push(await postDirectly(slackUrl));
     }
     await delay(1_000 / EXECS_A_SECOND);
@@ -147,12 +144,20 @@ function percentiles(
   const aim: Aim = { of: 'value', op: '≤', value: aimMs };
   const figure = (name: string, q: number) => {
     const [value, beside] = [quantile(values, q), quantile(baseline.values, q)];
-    const compared = { what: baseline.what, value: q === 0.5 ? summarize(baseline.values) : single(beside, baseline.values.length) };
+    const compared = {
+      what: baseline.what,
+      value: q === 0.5 ? summarize(baseline.values) : single(beside, baseline.values.length),
+    };
     return { what: `${what}, ${name}`, unit: 'ms', baseline: compared, ratio: single(value / beside) };
   };
   return [
     { ...figure('median', 0.5), value: summarize(values) },
-    { ...figure('99th percentile', 0.99), value: single(quantile(values, 0.99), values.length), aim, whyMissed: WHY_MISSED },
+    {
+      ...figure('99th percentile', 0.99),
+      value: single(quantile(values, 0.99), values.length),
+      aim,
+      whyMissed: WHY_MISSED,
+    },
   ];
 }
 

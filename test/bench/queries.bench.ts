@@ -51,7 +51,10 @@ const QUESTIONS: readonly Question[] = [
     what: 'newest events of a workload',
     path: (random) => `/v1/events?workload=${encodeURIComponent(workload(random))}&limit=100`,
   },
-  { what: 'events of a digest, 30 days', path: (random) => `/v1/events?sha256=${sha256(program(random))}&since=now-30d` },
+  {
+    what: 'events of a digest, 30 days',
+    path: (random) => `/v1/events?sha256=${sha256(program(random))}&since=now-30d`,
+  },
 ];
 
 async function run(): Promise<Figure[]> {
@@ -125,7 +128,8 @@ async function openAsking(store: Store): Promise<{ ask: Ask; closeApi: () => Pro
   const ask: Ask = async (path) => {
     const response = await api.app.request(path, { headers: { authorization: `Bearer ${token}` } });
     const text = await response.text();
-    if (response.status !== 200 && response.status !== 404) throw new Error(`${path} answered ${response.status}: ${text}`);
+    if (response.status !== 200 && response.status !== 404)
+      throw new Error(`${path} answered ${response.status}: ${text}`);
   };
   const closeApi = async () => {
     await api.close();
@@ -140,6 +144,6 @@ export const bench: Bench = {
   method:
     `Events generated in the embedded engine through the real views (${WORKLOADS} workloads, 2,000 nodes, ${PROGRAMS} ` +
     `programs, 30 days), as many as fit in ${MAX_GENERATE_MS / 1_000} s, at most 10 M, the newest first; each question ` +
-    up to ${ASKED} times through the api's handler, about different things. In brackets the median and the worst.`,
+    `up to ${ASKED} times through the api's handler, about different things. In brackets the median and the worst.`,
   run,
 };
