@@ -185,7 +185,8 @@ int snapshot(struct bpf_iter__task *ctx)
 	if (!s || !task || task->tgid != task->pid || !BPF_CORE_READ(task, mm, exe_file))
 		return 0;
 	lineage = task_lineage(task);
-	if (!lineage)
+	/* Forked since the hooks were attached and not yet in an image of its own: see on_exit. */
+	if (!lineage || lineage->self.pid != task->tgid)
 		return 0;
 	__builtin_memset(&s->exec, 0, sizeof(s->exec));
 	s->exec.record.type = BT_EXEC;

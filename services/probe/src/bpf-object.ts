@@ -16,6 +16,8 @@ export type BpfObject = {
   readonly ringFd: number;
   /** Attaches the hooks: events flow from here on. */
   readonly attach: () => void;
+  /** Takes the hooks away: what is in the ring by then is the last, and counters stand still. */
+  readonly detach: () => void;
   /** Counters of an event type, per CPU. */
   readonly counters: (eventId: number) => Counters[];
   /** Exec records of running processes, one DataView each; of one process when a pid is given. */
@@ -41,6 +43,9 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string): BpfObje
   const ringFd = mapFd(libbpf, object, 'exec_ring');
   const ring = openRing(libc, ringFd, RING_BYTES);
   const links: Pointer[] = [];
+  const detach = () => {
+    for (const link of links.splice(0).reverse()) libbpf.destroyLink(link);
+  };
   return {
     ring,
     ringFd,
@@ -48,8 +53,9 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string): BpfObje
     counters: counterReader(libbpf, mapFd(libbpf, object, 'event_counters')),
     snapshot: (pid) => readSnapshot(libbpf, libc, program(libbpf, object, 'snapshot'), pid),
     describe: descriptorProgram(libbpf, libc, program(libbpf, object, 'describe_fd')),
+    detach,
     close: () => {
-      for (const link of links.reverse()) libbpf.destroyLink(link);
+      detach();
       ring.close();
       libbpf.closeObject(object);
     },

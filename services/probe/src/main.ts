@@ -23,6 +23,10 @@ const BPF_OBJECT = fileURLToPath(new URL('../../../bpf/build/bintrail.bpf.o', im
 const log = createLog({ level: 'info', name: 'probe', human: process.stderr.isTTY === true });
 const shutdown = createShutdown({ log, boundMs: 10_000 });
 
+// Before anything else is waited for: a supervisor that dies while the probe starts must not leave it behind.
+process.on('disconnect', () => shutdown.close());
+if (process.connected === false) shutdown.close();
+
 try {
   const config = readConfig(process.env, {
     homeDir: required('BINTRAIL_HOME', text),
@@ -41,8 +45,7 @@ try {
   });
   shutdown.onClose('probe', probe.close);
   probe.done.catch(shutdown.fail);
-  process.on('disconnect', () => shutdown.close());
-  process.send?.({ kind: 'ready', hooks: probe.hooks, marks: probe.marks });
+  if (process.connected) process.send?.({ kind: 'ready', hooks: probe.hooks, marks: probe.marks });
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   log.fatal(`${error.message}\n${error.remedy}`);

@@ -109,6 +109,8 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   report();
   const loop = runLoop(libc, world);
   const stop = async () => {
+    // First, so that everything counted as sent is read by the last round.
+    bpf.detach();
     await loop.stop();
     await drainWaiting(observer);
     observer.finish();
@@ -164,7 +166,7 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
       if (ready.includes(mountInfo)) markMounts(world.fanotify, world.log);
       while (!turn(world)) await new Promise((resolve) => setTimeout(resolve, 1));
     }
-    while (!turn(world)) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (!turn(world) || world.bpf.ring.backlogBytes() > 0) await new Promise((resolve) => setTimeout(resolve, 1));
     clearInterval(sweeper);
     clearInterval(reporter);
     closeSync(mountInfo);

@@ -123,7 +123,7 @@ test('a program without a file is marked, and hashed while it runs', { skip, tim
   assert.ok(row.flagNames.includes('memfd'));
   assert.equal(row.sha256, digestOf('/bin/sleep'));
   assert.equal(row.digest_source, 'exe');
-  assert.equal(row.digest_strength, 'alive');
+  assert.ok(['exact', 'alive'].includes(row.digest_strength), row.digest_strength);
   assert.equal(row.package, '');
 });
 
