@@ -14,7 +14,7 @@ import { createImageTable } from '@bintrail/probe/image-table.ts';
 import { createObserver, type Observer, type ObserverOptions } from '@bintrail/probe/observer.ts';
 import { openDpkg } from '@bintrail/probe/package-evidence/dpkg.ts';
 import { hasRecord } from '@bintrail/probe/package-evidence/evidence.ts';
-import { packageColumns } from '@bintrail/probe/packages.ts';
+import { createOwnersOf, packageColumns } from '@bintrail/probe/packages.ts';
 import { redactArguments } from '@bintrail/probe/redact.ts';
 import { createOpenedByPid } from '@bintrail/probe/scripts.ts';
 import { workloadOf } from '@bintrail/probe/workload.ts';
@@ -37,7 +37,7 @@ export type HostObserver = {
 export async function openHostObserver(programs: readonly Program[]): Promise<HostObserver> {
   const clock = openClock(loadLibc());
   const hasher = startHasher(2);
-  const dpkg = openDpkg('/');
+  const ownersOf = createOwnersOf(openDpkg('/'));
   const onFatal = (error: unknown): never => {
     throw error;
   };
@@ -48,7 +48,7 @@ export async function openHostObserver(programs: readonly Program[]): Promise<Ho
   };
   const pipeline = createDigestPipeline({
     ...{ describe, hasher, nowNs: clock.nowNs, tickNs: clock.tickNs, maxFileBytes: 1024 ** 3, onFatal },
-    wantsMd5: async (path) => hasRecord((await dpkg.ownersOf(path)) ?? []),
+    wantsMd5: async (path, file) => hasRecord(await ownersOf(path, file)),
   });
   for (const { path } of programs) pipeline.offer(openSync(path, constants.O_RDONLY), process.pid);
   while (pipeline.held() > 0) await delay(PROC_SETTLE_MS);
@@ -59,11 +59,12 @@ export async function openHostObserver(programs: readonly Program[]): Promise<Ho
     seqs.set(stream, seq + 1n);
     return seq;
   };
-  const lookUp: PackagesOf = (asked, evidence, reading) => packageColumns(dpkg, asked, evidence, reading);
+  const lookUp: PackagesOf = (asked, evidence, reading) => packageColumns(ownersOf, asked, evidence, reading);
   const observerTo: HostObserver['observerTo'] = (out, packagesOf = lookUp) =>
     createObserver({
       ...{ pipeline, out, images: createImageTable(), opened: createOpenedByPid(), tickNs: clock.tickNs },
-      ...{ place: createPlacer(), packagesOf, redact: redactJoined, stillRuns: () => false },
+      ...{ place: createPlacer(), packagesOf, redact: redactJoined },
+      ...{ stillRuns: () => false, overloaded: () => false },
       ...{ nextSeq, nowNs: clock.nowNs, onFatal },
     });
   return { observerTo, remembered: remember(lookUp), close: hasher.close };

@@ -6,6 +6,9 @@ import type { Result } from './results.ts';
 const load = BENCHES[process.argv[2] ?? ''];
 if (load === undefined) throw new Error(`which bench? ${Object.keys(BENCHES).join(', ')}`);
 
+// Whoever waits for the result is gone, or has it.
+process.once('disconnect', () => process.exit());
+
 const { bench } = await load();
 const { name, title, method } = bench;
 const startedMs = performance.now();
@@ -16,4 +19,4 @@ const took_s = (performance.now() - startedMs) / 1000;
 const result: Result = { ...facts, took_s, ...(skipped !== undefined && { skipped }), figures };
 
 if (process.send === undefined) console.log(JSON.stringify(result, null, 2));
-else process.send(result, () => process.disconnect());
+else process.send(result, () => process.disconnect?.());

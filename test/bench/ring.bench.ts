@@ -1,9 +1,9 @@
 /** Ring records → messages for the bus, on one core. */
 import { setImmediate as turnOver } from 'node:timers/promises';
-import { createEventsOut, type EventsOut } from '@bintrail/probe/events-out.ts';
+import { createEventsOut, type EventsOut, type Row } from '@bintrail/probe/events-out.ts';
 import type { Observer } from '@bintrail/probe/observer.ts';
+import { decodeRecord } from '@bintrail/probe/records.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
-import { readRecordHead, ringDecoder } from '@bintrail/schemas/ring-record.ts';
 import type { Bench, Figure } from './bench.ts';
 import { openHostObserver } from './host-observer.ts';
 import { layRecords, type Records, ringRecord } from './ring-records.ts';
@@ -17,8 +17,6 @@ const ROUND_CPU_MS = 1_000;
 /** Records read from the ring at a time; the probe takes up to 8,192. */
 const TURN = 1_024;
 const MESSAGE_ROWS = 1_024;
-
-const decodeExec = ringDecoder(exec);
 
 async function run(): Promise<Figure[]> {
   const programs = hostPrograms(PROGRAMS);
@@ -80,17 +78,14 @@ async function eventsPerCpuSecond(records: Records, observer: Observer, out: Eve
 }
 
 function takeTurn({ memory, offsets, lengths }: Records, from: number, observer: Observer): void {
-  const rows: ReturnType<typeof decodeExec>[] = [];
-  const offset = BigInt(Date.now()) * 1_000_000n;
+  const offsetNs = BigInt(Date.now()) * 1_000_000n;
+  const rows: Row<'exec'>[] = [];
   for (let index = from; index < from + TURN; index++) {
-    const record = new DataView(memory, offsets[index], lengths[index]);
-    const head = readRecordHead(record);
-    const row = decodeExec(record);
-    if (head === undefined || row === undefined) throw new Error('a record of our own could not be decoded');
-    Object.assign(row, { ts: head.bootNs + offset, cpu: head.cpu, cpu_seq: head.seq });
+    const row = decodeRecord(new DataView(memory, offsets[index], lengths[index]), offsetNs)?.exec;
+    if (row === undefined) throw new Error('a record of our own could not be decoded');
     rows.push(row);
   }
-  for (const row of rows) observer.onExec(row!, offset);
+  for (const row of rows) observer.onExec(row, offsetNs);
 }
 
 function columnarOut(): EventsOut {

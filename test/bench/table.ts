@@ -32,10 +32,20 @@ export function aimText(figure: Figure): string {
   return missed === undefined ? `${aim}: met` : `${aim}: **missed** by ${numberText(missed * 100)} %`;
 }
 
-function row(figure: Figure): string {
+function cellsOf(figure: Figure): string[] {
   const { what, unit, value, baseline, ratio } = figure;
   const compared = baseline === undefined ? '' : `${summaryText(baseline.value, unit)}, ${baseline.what}`;
-  return `| ${[what, summaryText(value, unit), compared, ratio ? summaryText(ratio) : '', aimText(figure)].join(' | ')} |`;
+  return [what, summaryText(value, unit), compared, ratio === undefined ? '' : summaryText(ratio), aimText(figure)];
+}
+
+const HEAD = ['', 'figure', 'baseline', 'ratio', 'aim'];
+
+/** Columns as wide as their widest cell, as the formatter of this repository writes them. */
+function alignedTable(rows: readonly (readonly string[])[]): string[] {
+  const widths = HEAD.map((_, column) => Math.max(3, ...[HEAD, ...rows].map((cells) => cells[column]!.length)));
+  const line = (cells: readonly string[], fill: string) =>
+    `| ${widths.map((width, column) => cells[column]!.padEnd(width, fill)).join(' | ')} |`;
+  return [line(HEAD, ' '), line(['', '', '', '', ''], '-'), ...rows.map((cells) => line(cells, ' '))];
 }
 
 /** The whole section between the marks. Results of one machine share the line that names it. */
@@ -51,7 +61,7 @@ export function renderTable(results: readonly Result[]): string {
     const which = machines.size === 1 ? '' : ` (${of.map(({ name }) => name).join(', ')})`;
     return `Taken on ${days}: ${machine}${which}.`;
   });
-  const rows = ran.flatMap(({ title, figures }) => [`| **${title}** | | | | |`, ...figures.map(row)]);
+  const rows = ran.flatMap(({ title, figures }) => [[`**${title}**`, '', '', '', ''], ...figures.map(cellsOf)]);
   const notes = ran.flatMap(({ figures }) =>
     figures.filter((figure) => missedBy(figure) !== undefined && figure.whyMissed),
   );
@@ -60,11 +70,9 @@ export function renderTable(results: readonly Result[]): string {
     ...on,
     'Medians, with the quartiles in brackets; each baseline was measured in the same run, in turns.',
     '',
-    '| | figure | baseline | ratio | aim |',
-    '|---|---|---|---|---|',
-    ...rows,
+    ...alignedTable(rows),
     ...(notes.length > 0 ? ['', 'Where an aim is missed:', ''] : []),
-    ...notes.map(({ what, whyMissed }) => `- *${what}*: ${whyMissed}`),
+    ...notes.map(({ what, whyMissed }) => `- _${what}_: ${whyMissed}`),
     ...(skipped.length > 0 ? ['', ...skipped.map(({ name, skipped: why }) => `Not measured: ${name} (${why}).`)] : []),
   ].join('\n');
 }

@@ -1,4 +1,5 @@
 /** Bytes an event takes on the bus, by how many rows share a message. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { constants, zstdCompressSync } from 'node:zlib';
@@ -6,6 +7,7 @@ import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
 import { TOPICS } from '@bintrail/schemas/topics.ts';
+import { rowsOf, unpackRecording } from '@bintrail/standalone/replay-recording.ts';
 import type { Aim, Bench, Figure } from './bench.ts';
 import { finishedRows } from './host-observer.ts';
 import { type ExecRow, hostPrograms } from './sample-rows.ts';
@@ -14,7 +16,10 @@ import { tempFolder } from './temp-folder.ts';
 
 const ROWS_A_MESSAGE = [1, 8, 64, 1_024] as const;
 const MESSAGES = 128;
-const SAMPLE_ROWS = 16_384;
+const GENERATED_ROWS = 16_384;
+/** The recording has too few rows for larger messages. */
+const MAX_RECORDED = 8;
+const RECORDING = new URL('../../services/standalone/sample/sample.cbor.zst', import.meta.url);
 const ZSTD_LEVEL_1 = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 const AIMS: Readonly<Record<number, Aim>> = {
@@ -30,15 +35,26 @@ const WHY_MISSED: Readonly<Record<number, string>> = {
 };
 
 async function run(): Promise<Figure[]> {
-  const rows = await finishedRows(hostPrograms(200), SAMPLE_ROWS);
+  const recorded = recordedRows();
+  const generated = await finishedRows(hostPrograms(200), GENERATED_ROWS);
   const figures: Figure[] = [];
-  for (const size of ROWS_A_MESSAGE) figures.push(await figureOf(size, rows));
+  for (const size of ROWS_A_MESSAGE) {
+    const rows = size <= MAX_RECORDED ? recorded : generated;
+    figures.push(await figureOf(size, rows, size <= MAX_RECORDED ? 'recorded' : 'generated'));
+  }
   return figures;
 }
 
-/** Messages are stretches of the sample, evenly apart. */
-async function figureOf(size: number, rows: readonly ExecRow[]): Promise<Figure> {
-  const count = Math.min(MESSAGES, Math.floor(rows.length / size));
+/** Exec rows that the probe sent, in their order. */
+function recordedRows(): ExecRow[] {
+  return unpackRecording(readFileSync(RECORDING)).flatMap((batch) =>
+    batch.type === 'exec' ? (rowsOf(batch) as ExecRow[]) : [],
+  );
+}
+
+/** Messages are stretches of the rows, evenly apart; where there are few they overlap. */
+async function figureOf(size: number, rows: readonly ExecRow[], origin: string): Promise<Figure> {
+  const count = Math.min(MESSAGES, rows.length - size + 1);
   const step = Math.floor((rows.length - size) / Math.max(1, count - 1));
   const stretches = Array.from({ length: count }, (_, index) => rows.slice(index * step, index * step + size));
   const stored = (await storedSizes(stretches)).map((bytes) => bytes / size);
@@ -46,7 +62,7 @@ async function figureOf(size: number, rows: readonly ExecRow[]): Promise<Figure>
   const aim = AIMS[size];
   const whyMissed = WHY_MISSED[size];
   return {
-    what: `${size.toLocaleString('en-US')} ${size === 1 ? 'row' : 'rows'} a message`,
+    what: `${size.toLocaleString('en-US')} ${origin} ${size === 1 ? 'row' : 'rows'} a message`,
     unit: 'B/event',
     value: summarize(stored),
     baseline: { what: 'JSON lines, zstd', value: summarize(asJson) },
@@ -92,7 +108,7 @@ export const bench: Bench = {
   name: 'wire',
   title: 'Size on the bus',
   method:
-    'Exec rows of 200 programs of this host with their digests and packages, published to the SQLite bus; stored bytes ' +
-    `of key and value (compressed where the bus does), by rows a message; up to ${MESSAGES} messages each.`,
+    'Exec rows with digests and packages, of the recorded sample or generated from 200 programs of this host, published ' +
+    `to the SQLite bus; stored bytes of key and value, compressed where the bus does; up to ${MESSAGES} messages each.`,
   run,
 };

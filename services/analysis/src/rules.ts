@@ -16,6 +16,8 @@ type FindingRule = {
   readonly version: number;
   readonly severity: Finding['severity'];
   readonly subject: 'content' | 'path';
+  /** What its findings are told together by; the subject where it is left out. */
+  readonly groupBy?: (sighting: Sighting) => string;
   readonly fires: (sighting: Sighting, verdict: Verdict, flags: number) => boolean;
 };
 
@@ -54,10 +56,12 @@ export const FINDING_RULES: readonly FindingRule[] = [
     fires: (sighting, verdict) => sighting.package_match === 'mismatch' && verdict.value !== 'approved',
   },
   {
+    // Told by its reason: a storm of short-lived files is one fact, not one alert a file.
     rule: 'hash-missing',
     version: 1,
     severity: 'low',
     subject: 'path',
+    groupBy: ({ digest_reason }) => `reason:${digest_reason}`,
     fires: (sighting, verdict) => verdict.value === 'unknown' && sighting.digest_reason !== 'pending',
   },
   {
@@ -78,7 +82,7 @@ export function findings(sighting: Sighting, verdict: Verdict, flags: number): F
   return [
     {
       finding_id: findingId(rule.rule, rule.version, sighting.workload, subject),
-      group_id: groupId(rule.rule, rule.version, subject),
+      group_id: groupId(rule.rule, rule.version, rule.groupBy?.(sighting) ?? subject),
       rule: rule.rule,
       rule_version: rule.version,
       severity: rule.severity,

@@ -4,8 +4,11 @@ import type { Window } from './time.ts';
 /** How much of what happened in the asked window this answer can rest on. */
 export const coverageSchema = z
   .object({
-    events_seen: z.int().nonnegative().describe('Events the kernel side offered to the probes.'),
-    events_stored: z.int().nonnegative().describe('Events in the store.'),
+    events_seen: z
+      .int()
+      .nonnegative()
+      .describe('Execs and exits the kernel side offered to the probes, as last reported.'),
+    events_stored: z.int().nonnegative().describe('Execs and exits in the store.'),
     events_lost: z.int().nonnegative().describe('Events counted as lost, all places together.'),
     ratio: z.number().min(0).max(1).nullable().describe('1 − lost ÷ seen; null where no probe reported.'),
     digest_ratio: z

@@ -35,7 +35,10 @@ export function checkHost(bpfObjectPath: string): void {
   if (!isReadable(bpfObjectPath))
     missing.push(`${bpfObjectPath}: run npm start once with clang installed; it builds it`);
   if (missing.length > 0) {
-    throw new SetupError(`the probes cannot run here; missing:\n  ${missing.join('\n  ')}`, 'see each line above');
+    throw new SetupError(
+      `the probes cannot run here; missing:\n  ${missing.join('\n  ')}`,
+      'mend what each line names, then start again',
+    );
   }
 }
 

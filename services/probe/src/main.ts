@@ -48,6 +48,6 @@ try {
   if (process.connected) process.send?.({ kind: 'ready', hooks: probe.hooks, marks: probe.marks });
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
-  log.fatal(`${error.message}\n${error.remedy}`);
+  process.stderr.write(`\n${error.message}\n\nWhat to do: ${error.remedy}\n`);
   process.exit(78);
 }

@@ -97,7 +97,8 @@ export function createObserver(options: ObserverOptions): Observer {
     if (options.pipeline.whenRead(file, (reading) => onReading(subject, reading))) return;
     const known = options.pipeline.known(file);
     if (known !== undefined) return onReading(subject, known);
-    if (subject.event === 'load') return resolve(subject, noDigest(unmarkedReason(file)), undefined);
+    if (subject.event === 'load')
+      return resolve(subject, noDigest(options.overloaded() ? 'overload' : unmarkedReason(file)), undefined);
     if (isRemoteMagic(file.fs_magic)) return resolve(subject, noDigest('remote_fs'), undefined);
     const failure = options.pipeline.offerRunning(subject.row.pid, file, subject.row.path);
     if (failure !== undefined)

@@ -33,7 +33,7 @@ import { unpackRecording } from './replay-recording.ts';
 const SAMPLE = new URL('../sample/sample.cbor.zst', import.meta.url);
 
 const log = createLog({
-  level: process.stderr.isTTY ? 'warn' : 'info',
+  level: 'warn',
   name: 'backend',
   human: process.stderr.isTTY === true,
 });
@@ -136,7 +136,8 @@ async function migrateWhenUp(store: Store): Promise<void> {
       await migrate(store, migrations);
       return;
     } catch (error) {
-      if (!(error instanceof Transient) || triesLeft === 0) throw error;
+      if (!(error instanceof Transient)) throw error;
+      if (triesLeft === 0) throw new SetupError(`the store does not answer: ${error.message}`, 'check CLICKHOUSE_URL');
       log.warn({ err: error }, 'the store does not answer yet');
       await delay(1_000);
     }

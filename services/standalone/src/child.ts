@@ -33,7 +33,8 @@ export function startChild<In, Out>(part: string, main: URL, env: NodeJS.Process
   // Whoever stops the parts one after the other looks at each only in its turn.
   done.catch(() => {});
   return {
-    send: (message) => child.send(message as object),
+    // To one that has just ended, having said why, there is nothing more to say; `done` tells.
+    send: (message) => void (child.connected && child.send(message as object, () => {})),
     done,
     stop: async () => {
       stopping = true;

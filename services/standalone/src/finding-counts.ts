@@ -1,5 +1,5 @@
 import { readFacts } from '@bintrail/api/findings/facts.ts';
-import { subjectKey, subjectOf } from '@bintrail/api/findings/subject.ts';
+import { countedFor, subjectKey, subjectOf } from '@bintrail/api/findings/subject.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
 import type { Finding } from '@bintrail/schemas/finding.ts';
 
@@ -9,7 +9,7 @@ export function findingCounts(store: Store): (finding: Finding) => Promise<{ cou
     const asked = subjectOf(rule, workload, subject);
     const facts = await readFacts(store, [asked], undefined);
     const key = subjectKey(asked);
-    const count = (facts.sightings.get(key) ?? []).reduce((sum, { n }) => sum + n, 0);
+    const count = countedFor(rule, facts.sightings.get(key) ?? []).reduce((sum, { n }) => sum + n, 0);
     return { count, nodes: facts.nodes.get(key)?.count ?? 0 };
   };
 }

@@ -1,7 +1,7 @@
 /** $BINTRAIL_HOME: where it is, whose it is, and that only one Bintrail uses it. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { SetupError } from '@bintrail/runtime/errors.ts';
@@ -18,16 +18,32 @@ export type Home = {
   readonly path: string;
   /** The same folder by a path that the unprivileged user can walk. */
   readonly reachablePath: string;
-  /** Takes the second mount away, where there is one. */
+  /** Lets go of the folder, and takes the second mount away where there is one. */
   readonly release: () => void;
 };
 
 /**
- * Prepares the folder. As root everything but the probe runs as `user`, who must be able to get there: a checkout below
- * /root or a fresh temporary folder is closed to him, so the folder is then bind-mounted where he can reach it.
- * @throws SetupError when that is not allowed
+ * Makes the folder and takes it for this process. As root everything but the probe runs as `user`, who must be able to
+ * get there: a checkout below /root or a fresh temporary folder is closed to him, so the folder is then bind-mounted
+ * where he can reach it. The lock comes first: the mount is the holder's, and goes with him alone.
+ * @throws SetupError when that is not allowed, or another Bintrail holds the folder
  */
-export function prepareHome(setting: string | undefined, checkout: string, user: User | undefined): Home {
+export function takeHome(setting: string | undefined, checkout: string, user: User | undefined): Home {
+  const path = makeFolder(setting, checkout, user);
+  const lock = lockHome(path);
+  const closed = user && closedFolder(dirname(path), user);
+  if (closed === undefined) return { path, reachablePath: path, release: lock.release };
+  const alias = mountAgain(path, closed);
+  const release = () => {
+    // Lazily: whatever still holds a file open must not keep the rest from ending.
+    spawnSync('umount', ['--lazy', alias]);
+    rmdirSync(alias);
+    lock.release();
+  };
+  return { path, reachablePath: alias, release };
+}
+
+function makeFolder(setting: string | undefined, checkout: string, user: User | undefined): string {
   const path = resolve(setting ?? join(checkout, '.bintrail'));
   try {
     mkdirSync(path, { recursive: true });
@@ -38,12 +54,10 @@ export function prepareHome(setting: string | undefined, checkout: string, user:
     if (!REFUSED.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
     throw new SetupError(`no data can be kept in ${path}: ${error}`, 'set BINTRAIL_HOME to a folder of your own');
   }
-  const closed = user && closedFolder(dirname(path), user);
-  if (closed === undefined) return { path, reachablePath: path, release: () => {} };
-  return { path, ...mountAgain(path, closed) };
+  return path;
 }
 
-function mountAgain(path: string, closed: string): Omit<Home, 'path'> {
+function mountAgain(path: string, closed: string): string {
   const alias = join(ALIASES, createHash('sha256').update(path).digest('hex').slice(0, 16));
   mkdirSync(alias, { recursive: true, mode: 0o711 });
   // Left over from a start that was killed: it is the same folder, or none.
@@ -57,8 +71,7 @@ function mountAgain(path: string, closed: string): Omit<Home, 'path'> {
       );
     }
   }
-  // Lazily: whatever still holds a file open must not keep the rest from ending.
-  return { reachablePath: alias, release: () => void spawnSync('umount', ['--lazy', alias]) };
+  return alias;
 }
 
 /** The outermost existing folder on the way that this user may not enter. */
@@ -72,7 +85,7 @@ function closedFolder(path: string, user: User): string | undefined {
   return stat.mode & bit ? undefined : path;
 }
 
-export type HomeLock = { readonly release: () => void };
+type HomeLock = { readonly release: () => void };
 
 // SQLITE_BUSY, https://www.sqlite.org/rescode.html
 const SQLITE_BUSY = 5;
@@ -81,7 +94,7 @@ const SQLITE_BUSY = 5;
  * Holds the folder for this process. SQLite's file lock ends with the process, however it ends.
  * @throws SetupError when another Bintrail holds it
  */
-export function lockHome(path: string): HomeLock {
+function lockHome(path: string): HomeLock {
   const database = new DatabaseSync(join(path, 'lock.db'));
   try {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');

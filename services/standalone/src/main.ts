@@ -15,7 +15,7 @@ import { COMPACTED_TOPICS } from '@bintrail/schemas/topics.ts';
 import { banner, type Facts, REPLAY_MARK } from './banner.ts';
 import { type Child, ChildEnded, firstMessage, startChild } from './child.ts';
 import { startClickHouse } from './clickhouse-host.ts';
-import { lockHome, prepareHome } from './home.ts';
+import { takeHome } from './home.ts';
 import type { FromBackend, FromProbe, Mode, ToBackend } from './messages.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -50,10 +50,8 @@ async function start(): Promise<void> {
   });
   const server = readServer(mode, config.clickHouseUrl);
   const user = unprivilegedUser();
-  const home = prepareHome(homeOf(mode, config.homeDir), CHECKOUT, user);
+  const home = takeHome(homeOf(mode, config.homeDir), CHECKOUT, user);
   shutdown.onClose('home', home.release);
-  const lock = lockHome(home.path);
-  shutdown.onClose('lock', lock.release);
   await createBus(home.reachablePath, user);
 
   const env = { ...process.env, BINTRAIL_HOME: home.reachablePath };

@@ -4,30 +4,22 @@
  *   BINTRAIL_DRILLS=30 BINTRAIL_SEED=1 node --test test/src/drills/*.test.ts
  */
 import assert from 'node:assert/strict';
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Store } from '@bintrail/runtime/store.ts';
-import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { eventually, whyNotHere } from '../e2e/bintrail.ts';
+import { run } from '../kernel/probe-kit.ts';
 import { type SlackReceiver, startSlackReceiver } from '../slack-receiver.ts';
 import { type Driver, type Ran, startDriver } from './account.ts';
-import {
-  differences,
-  disagreeingCounts,
-  doubledExecs,
-  namesInStore,
-  namesOnBus,
-  type StoredExec,
-  storedExecs,
-  storedMessages,
-} from './in-the-store.ts';
+import { differences, disagreeingCounts, doubledExecs, namesInStore, namesOnBus } from './in-the-store.ts';
+import { countRuns } from './kernel-count.ts';
 import { takeFromBus } from './on-the-bus.ts';
-import { type Drill, describeDrill, planDrills, type Target } from './plan.ts';
-import { aliasOf, allGone, kill, killNow, type Life, openItsStore, partsOn, startLife } from './system.ts';
+import { describeDrill, planDrills, type Target } from './plan.ts';
+import { type Aftermath, epochsOf, runDrills } from './run-drills.ts';
+import { aliasOf, killNow, type Life, partsOn } from './system.ts';
 import { toldAbout } from './told.ts';
 
 const skip = whyNotHere() ?? false;
@@ -35,7 +27,6 @@ const DRILLS = Number(process.env.BINTRAIL_DRILLS ?? 3);
 const SEED = Number(process.env.BINTRAIL_SEED ?? randomInt(2 ** 31));
 const REPLAY = `BINTRAIL_DRILLS=${DRILLS} BINTRAIL_SEED=${SEED} node --test test/src/drills/drills.test.ts`;
 const PROGRAMS = 100 + 25 * DRILLS;
-const ORPHANS_END_MS = 30_000;
 /** The kill hit the probe itself: what it had not handed over is gone with it. */
 const PROBE_DIES: ReadonlySet<Target> = new Set(['probe', 'everything']);
 
@@ -43,31 +34,6 @@ const folder = mkdtempSync(join(tmpdir(), 'bintrail-drills-'));
 const home = join(folder, 'home');
 let slack: SlackReceiver;
 let driver: Driver;
-
-/** A life that was ended by a kill; times on the clock of the account. */
-type Killed = {
-  readonly drill: Drill;
-  readonly victim: Target;
-  readonly startedNs: bigint;
-  readonly upNs: bigint | undefined;
-  readonly killNs: bigint;
-  /** When the last of its processes was gone. */
-  goneNs: bigint;
-};
-
-/** What all tests look at. */
-type Aftermath = {
-  readonly killed: readonly Killed[];
-  /** The life after the last kill: from its being up to the end of the driver nothing was killed. */
-  readonly calm: { readonly startedNs: bigint; readonly upNs: bigint };
-  readonly ran: readonly Ran[];
-  readonly batches: readonly Batch[];
-  readonly life: Life;
-  readonly store: Store;
-  readonly stored: readonly StoredExec[];
-  /** Digests that the api acknowledged an approval of, while it was being killed. */
-  readonly approved: readonly string[];
-};
 let aftermath: Aftermath;
 
 before(async () => {
@@ -76,7 +42,7 @@ before(async () => {
   await takeFromBus(home);
   slack = await startSlackReceiver();
   driver = await startDriver(join(folder, 'programs'), PROGRAMS);
-  aftermath = await runDrills();
+  aftermath = await runDrills({ drills: planDrills(SEED, DRILLS), home, driver, slackUrl: slack.url });
 });
 
 after(async () => {
@@ -88,6 +54,7 @@ after(async () => {
   const left = partsOn(home);
   for (const { pid } of left) killNow(pid);
   const mounted = mountsOf(aliasOf(home));
+  for (const path of mounted) await run('umount', ['--lazy', path]);
   rmSync(folder, { recursive: true, force: true });
   if (skip || life === undefined) return;
   assert.equal(code, 0, life.output());
@@ -98,79 +65,9 @@ after(async () => {
 function mountsOf(path: string): string[] {
   return readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
-    .filter((line) => line.split(' ')[4] === path);
+    .map((line) => line.split(' ')[4]!)
+    .filter((mountPoint) => mountPoint === path);
 }
-
-const seconds = (fromNs: bigint, toNs: bigint) => `${(Number(toNs - fromNs) / 1e9).toFixed(1)} s`;
-const start = () => startLife(home, { SLACK_WEBHOOK_URL: slack.url });
-
-async function runDrills(): Promise<Aftermath> {
-  const approved: string[] = [];
-  const killed: Killed[] = [];
-  const ending: Promise<void>[] = [];
-  for (const drill of planDrills(SEED, DRILLS)) {
-    const done = await runDrill(drill, approved);
-    killed.push(done.killed);
-    ending.push(done.gone);
-    if (!drill.impatient) await done.gone;
-  }
-  const calm = start();
-  await calm.isUp;
-  await Promise.all(ending);
-  await delay(2_000);
-  const ran = await driver.stop();
-  assert.equal(await calm.stop(), 0, calm.output());
-  const batches = await takeFromBus(home);
-  const life = start();
-  await life.isUp;
-  const store = openItsStore(home);
-  const epochs = epochsOf(batches);
-  await eventually('all of the bus is stored', 60_000, async () =>
-    (await storedMessages(store, epochs)) >= batches.length ? true : undefined,
-  );
-  const stored = await storedExecs(store, driver.folder);
-  const times = { startedNs: calm.startedNs, upNs: calm.upNs()! };
-  return { killed, calm: times, ran, batches, life, store, stored, approved };
-}
-
-/** One life and its end. `gone` resolves once nothing of it runs any more. */
-async function runDrill(drill: Drill, approved: string[]): Promise<{ killed: Killed; gone: Promise<void> }> {
-  const life = start();
-  if (drill.since === 'up') await life.isUp;
-  const writing = new AbortController();
-  const writer = drill.since === 'up' ? approveUntil(writing.signal, life, approved) : undefined;
-  await delay(drill.afterMs);
-  const killNs = process.hrtime.bigint();
-  const victim = kill(home, drill);
-  writing.abort();
-  await Promise.all([writer, life.exited]);
-  const code = await life.exited;
-  const orphans = partsOn(home);
-  const upNs = life.upNs();
-  const up = upNs === undefined ? 'not up yet' : `up after ${seconds(life.startedNs, upNs)}`;
-  const over = `ended within ${seconds(killNs, process.hrtime.bigint())}, ${orphans.length} left to end`;
-  console.log(`${describeDrill(drill)}: ${up}, ${victim} killed, exit code ${code}, ${over}`);
-  assert.notEqual(code, 0, `a dead ${victim} is no orderly end`);
-  const times = { startedNs: life.startedNs, upNs: life.upNs(), killNs, goneNs: 0n };
-  const killed: Killed = { drill, victim, ...times };
-  const gone = allGone(home, orphans, ORPHANS_END_MS).then(() => {
-    killed.goneNs = process.hrtime.bigint();
-  });
-  return { killed, gone };
-}
-
-/** Writes approvals of content that nobody runs; those the api acknowledged are kept for later. */
-async function approveUntil(signal: AbortSignal, life: Life, approved: string[]): Promise<void> {
-  while (!signal.aborted) {
-    const sha256 = randomBytes(32).toString('hex');
-    const approval = { match: { sha256: [sha256] }, effect: 'allow', scope: { workload: '*' }, reason: 'drill' };
-    const answer = await life.call('POST', '/v1/approvals', { ...approval, expires_at: null }).catch(() => undefined);
-    if (answer?.status === 201) approved.push(sha256);
-    await delay(100);
-  }
-}
-
-const epochsOf = (batches: readonly Batch[]) => [...new Set(batches.map(({ probeEpoch }) => Number(probeEpoch)))];
 
 /** Fails with the way to see it again. */
 function replayable(check: () => Promise<void>): () => Promise<void> {
@@ -184,7 +81,8 @@ function replayable(check: () => Promise<void>): () => Promise<void> {
   };
 }
 
-const options = { skip, timeout: 120_000 };
+// The drills themselves run within the first test.
+const options = { skip, timeout: 120_000 + 30_000 * DRILLS };
 
 test(
   'what the bus took is stored, each event once',
@@ -216,6 +114,23 @@ test(
     assert.equal(json.items.length, 1);
     assert.deepEqual(json.items[0].batch_gaps, { gaps: 0, messages: 0 });
     assert.equal(json.items[0].lost, 0);
+  }),
+);
+
+test(
+  'a run of the probe that ended in order has a row for all that the kernel counted',
+  options,
+  replayable(async () => {
+    const { killed, batches } = aftermath;
+    const runs = countRuns(batches);
+    const ofLastLife = runs.at(-1);
+    for (const run of runs) {
+      const life = killed.findLast(({ startedMs }) => startedMs <= run.epochMs);
+      if (run !== ofLastLife && (life === undefined || PROBE_DIES.has(life.victim))) continue;
+      const { rows, holes, sent, lost } = run;
+      const what = run === ofLastLife ? 'no kill' : describeDrill(life!.drill);
+      assert.deepEqual({ rows, holes, lost }, { rows: sent, holes: 0, lost: 0 }, what);
+    }
   }),
 );
 

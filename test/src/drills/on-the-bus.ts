@@ -7,14 +7,14 @@ import { lookupUser } from '@bintrail/runtime/privileges.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
-import { prepareHome } from '@bintrail/standalone/home.ts';
+import { takeHome } from '@bintrail/standalone/home.ts';
 import { eventually } from '../e2e/bintrail.ts';
 
 const GROUP = { topic: TOPICS.events, group: 'drills', maxRecords: 1_000, maxBytes: 16 * 1024 * 1024 };
 
 /** Joins, and reads what is there; makes home and bus where there are none. Messages that came twice count once. */
 export async function takeFromBus(homeDir: string): Promise<Batch[]> {
-  const home = prepareHome(homeDir, homeDir, lookupUser('bintrail'));
+  const home = takeHome(homeDir, homeDir, lookupUser('bintrail'));
   try {
     return await readAll(join(home.reachablePath, 'bus.db'));
   } finally {

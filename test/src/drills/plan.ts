@@ -13,8 +13,9 @@ export type Drill = {
   readonly impatient: boolean;
 };
 
-const STARTING_SHARE = 0.25;
-const STARTING_MS = 2_500;
+const STARTING_SHARE = 0.3;
+/** Longer than a start takes, which is 2 s on an idle machine and three times that on a busy one. */
+const STARTING_MS = 6_000;
 const RUNNING_MS = 4_000;
 
 /** `seed` is a whole number from 0 to 2³² − 1. */

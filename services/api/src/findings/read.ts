@@ -10,7 +10,7 @@ import { type ActionRow, readActions } from './action-rows.ts';
 import { type EvidenceRow, type FindingFilters, type FindingKey, readEvidence, readKeys } from './evidence-rows.ts';
 import { type Facts, readFacts, type SeenNodes, type SeenSighting } from './facts.ts';
 import { type FindingState, type Standing, standingOf } from './state.ts';
-import { subjectKey, subjectOf } from './subject.ts';
+import { countedFor, subjectKey, subjectOf } from './subject.ts';
 
 export type StandingFinding = Standing & {
   readonly first: EvidenceRow;
@@ -53,7 +53,7 @@ function standing(
   { approvals, nowMs }: Judging,
 ): StandingFinding {
   // Findings may be stored before the events they came from.
-  const seen = sightings.get(subjectKey(subjectOfRow(first))) ?? [firstSight(first)];
+  const seen = countedFor(first.rule, sightings.get(subjectKey(subjectOfRow(first))) ?? [firstSight(first)]);
   const covers = corroborationOf(seen.map(({ sighting }) => sighting));
   const verdict = worst(
     seen.map(({ sighting, n }) => ({ verdict: judge(sighting, approvals, nowMs, covers(sighting)), n })),

@@ -1,5 +1,7 @@
 /** Which sightings a finding speaks of: its rule and subject say by which columns they are found. */
+import { isPackageVerified } from '@bintrail/analysis/judge.ts';
 import { parsePrintable, printable } from '@bintrail/schemas/printable.ts';
+import type { Sighting } from '@bintrail/schemas/sighting.ts';
 
 /**
  * `content`: this digest in this workload. `tampered`: this path in it, its content not what the package recorded.
@@ -50,4 +52,14 @@ function spellings(text: string): string[] {
 /** Printable text of bytes in hex. */
 export function shown(hex: string): string {
   return printable(Buffer.from(hex, 'hex'));
+}
+
+/**
+ * The sightings a finding speaks of: where its rule asks for content that nothing explains, runs that a package explains
+ * (the same bytes where the package put them) are no part of it.
+ */
+export function countedFor<S extends { readonly sighting: Sighting }>(rule: string, seen: readonly S[]): readonly S[] {
+  if (rule !== 'unapproved-binary') return seen;
+  const unexplained = seen.filter(({ sighting }) => !isPackageVerified(sighting));
+  return unexplained.length > 0 ? unexplained : seen;
 }

@@ -40,7 +40,7 @@ export async function windowCoverage(
   const onNode = node === undefined ? '' : 'AND node = {node:String}';
   const ofWorkload = workload === undefined ? '' : 'AND workload = {workload:String}';
   const names = { ...(node === undefined ? {} : { node }), ...(workload === undefined ? {} : { workload }) };
-  const [[counted], [stored]] = await Promise.all([
+  const [[counted], [content], [stored]] = await Promise.all([
     store.query<{ seen: string; lost: string }>(
       `SELECT sumIf(seen_in, place = 'ring') AS seen, sumIf(lost_in, ${IS_EVENT}) AS lost FROM (
          SELECT event_type, place, ${IN_COUNTER('seen')} AS seen_in, ${IN_COUNTER('lost')} AS lost_in
@@ -48,21 +48,30 @@ export async function windowCoverage(
          GROUP BY node, boot, probe_epoch, event_type, place, cpu)`,
       { ...window, ...(node === undefined ? {} : { node }) },
     ),
-    store.query<{ events: string; digests: string }>(
-      `SELECT sum(n) AS events, sumIf(n, digest_reason = '') AS digests FROM sighting_nodes
+    store.query<{ executed: string; digests: string }>(
+      `SELECT sum(n) AS executed, sumIf(n, digest_reason = '') AS digests FROM sighting_nodes
        WHERE hour >= toStartOfHour(toDateTime({since_s:UInt32}, 'UTC'))
          AND hour < toDateTime({until_s:UInt32}, 'UTC') ${onNode} ${ofWorkload}`,
       { ...window, ...names },
     ),
+    store.query<{ events: string }>(
+      `SELECT sum(c) AS events FROM (
+         SELECT count() AS c FROM exec_events
+         WHERE ts >= toDateTime({since_s:UInt32}, 'UTC') AND ts < toDateTime({until_s:UInt32}, 'UTC')
+           AND NOT bitTest(flags, 6) ${onNode} ${ofWorkload}
+         UNION ALL SELECT count() FROM exit_events
+         WHERE ts >= toDateTime({since_s:UInt32}, 'UTC') AND ts < toDateTime({until_s:UInt32}, 'UTC') ${onNode} ${ofWorkload})`,
+      { ...window, ...names },
+    ),
   ]);
   const [seen, lost] = [Number(counted?.seen ?? 0), Number(counted?.lost ?? 0)];
-  const [events, digests] = [Number(stored?.events ?? 0), Number(stored?.digests ?? 0)];
+  const [executed, digests] = [Number(content?.executed ?? 0), Number(content?.digests ?? 0)];
   return {
     events_seen: seen,
-    events_stored: events,
+    events_stored: Number(stored?.events ?? 0),
     events_lost: lost,
     ratio: seen === 0 ? null : Math.max(0, 1 - lost / seen),
-    digest_ratio: events === 0 ? null : digests / events,
+    digest_ratio: executed === 0 ? null : digests / executed,
   };
 }
 
