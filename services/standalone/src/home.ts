@@ -37,8 +37,8 @@ export function takeHome(setting: string | undefined, checkout: string, user: Us
   const release = () => {
     // Lazily: whatever still holds a file open must not keep the rest from ending.
     spawnSync('umount', ['--lazy', alias]);
-    rmdirSync(alias);
     lock.release();
+    removeEmpty(alias);
   };
   return { path, reachablePath: alias, release };
 }
@@ -72,6 +72,15 @@ function mountAgain(path: string, closed: string): string {
     }
   }
   return alias;
+}
+
+/** Never what is in it: a mount that is still there is the data itself. */
+function removeEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    if (!['EBUSY', 'ENOTEMPTY', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
 }
 
 /** The outermost existing folder on the way that this user may not enter. */
