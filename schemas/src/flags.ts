@@ -25,7 +25,13 @@ export function flagBit(flag: Flag): number {
   return 1 << FLAGS.indexOf(flag);
 }
 
-/** The names of the bits that are set, in the order of their positions. */
+/** Read by the rules of evidence only: set on nearly every row, and nothing an analyst asks for. */
+const INTERNAL: readonly Flag[] = ['fine_ctime'];
+
+/** The flags that are shown to people. */
+export const SHOWN_FLAGS: readonly Flag[] = FLAGS.filter((flag) => !INTERNAL.includes(flag));
+
+/** The names of the shown bits that are set, in the order of their positions. */
 export function flagNames(bits: number): Flag[] {
-  return FLAGS.filter((_, position) => bits & (1 << position));
+  return SHOWN_FLAGS.filter((flag) => bits & flagBit(flag));
 }
