@@ -27,13 +27,12 @@ async function run(): Promise<Figure[]> {
   const programs = hostPrograms(PROGRAMS).map(({ path }) => path);
   const aim = { of: 'ratio', op: '≥', value: 0.9 } as const;
   return [
-    { ...(await compare(`files of ${LARGE_BYTES / 2 ** 20} MiB`, large)), aim, whyMissed: WHY_LARGE },
-    { ...(await compare(`${programs.length} programs of this host`, programs)), aim, whyMissed: WHY_SMALL },
+    { ...(await compare(`files of ${LARGE_BYTES / 2 ** 20} MiB`, large)), aim, whyMissed: WHY_MISSED },
+    { ...(await compare(`${programs.length} programs of this host`, programs)), aim, whyMissed: WHY_MISSED },
   ];
 }
 
-const WHY_LARGE = 'not yet looked into';
-const WHY_SMALL = 'not yet looked into';
+const WHY_MISSED = 'a thread reads 1 MiB at a time and hashes only then.';
 
 async function compare(what: string, paths: readonly string[]): Promise<Figure> {
   const sizes = paths.map((path) => statSync(path).size);

@@ -51,7 +51,8 @@ async function run(): Promise<Figure[]> {
   ];
 }
 
-const WHY_MISSED = 'not yet looked into';
+const WHY_MISSED =
+  'the kernel side adds what the CPU time of the processes shows; the rest is the probe, which works on the same cores.';
 
 /** One round beside a probe that was started for it. */
 async function watched(programs: Programs, folder: string): Promise<Watched> {

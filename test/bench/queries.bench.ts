@@ -25,7 +25,7 @@ const ASKED = 40;
 const MAX_ASK_MS = 4_000;
 
 type Ask = (path: string) => Promise<void>;
-type Question = { readonly what: string; readonly path: (random: () => number) => string };
+type Question = { readonly what: string; readonly path: (random: () => number) => string; readonly whyMissed?: string };
 
 const program = (random: () => number) => Math.floor(random() * PROGRAMS);
 const workload = (random: () => number) => workloadName(Math.floor(random() * WORKLOADS));
@@ -54,6 +54,9 @@ const QUESTIONS: readonly Question[] = [
   {
     what: 'events of a digest, 30 days',
     path: (random) => `/v1/events?sha256=${sha256(program(random))}&since=now-30d`,
+    whyMissed:
+      'events are in the order of workload, then digest; and whether a digest came late is asked in the same condition, ' +
+      'so that all 30 days are read.',
   },
 ];
 
@@ -69,7 +72,7 @@ async function run(): Promise<Figure[]> {
   const many = await askAll(ask);
   await closeApi();
   await close();
-  return QUESTIONS.map(({ what }, index): Figure => {
+  return QUESTIONS.map(({ what, whyMissed }, index): Figure => {
     const [now, beside] = [many[index]!, few[index]!];
     const [p95, besideP95] = [quantile(now, 0.95), quantile(beside, 0.95)];
     return {
@@ -78,12 +81,14 @@ async function run(): Promise<Figure[]> {
       baseline: { what: `at ${FEW_EVENTS / 1e6} M`, value: single(besideP95, beside.length) },
       ratio: single(p95 / besideP95),
       aim: { of: 'value', op: '≤', value: 100 },
-      whyMissed: WHY_MISSED,
+      whyMissed: whyMissed ?? WHY_MISSED,
     };
   });
 }
 
-const WHY_MISSED = 'not yet looked into';
+const WHY_MISSED =
+  'every answer counts the coverage of its window over all of sighting_nodes, and each part of a profile reads a whole ' +
+  'roll-up: they are in the order of digests, not of workloads or hours.';
 
 /** Chunk after chunk, as time goes on, until all are there or the time is up; how many there are. */
 async function generate(store: Store): Promise<number> {

@@ -28,10 +28,12 @@ const AIMS: Readonly<Record<number, Aim>> = {
   1024: { of: 'value', op: '≤', value: 50 },
 };
 
+const LARGE =
+  'times, process ids, arguments and digests, which differ from row to row, are 60 % of it: sent whole, not as differences.';
 const WHY_MISSED: Readonly<Record<number, string>> = {
-  1: 'not yet looked into',
-  64: 'not yet looked into',
-  1024: 'not yet looked into',
+  1: 'nearly all of it are the names of the columns, in every message; a zstd dictionary of them would save half.',
+  64: LARGE,
+  1024: LARGE,
 };
 
 async function run(): Promise<Figure[]> {
