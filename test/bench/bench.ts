@@ -8,6 +8,8 @@ export type Figure = {
   readonly what: string;
   readonly unit: string;
   readonly value: Summary;
+  /** Shown in brackets in place of the quartiles. */
+  readonly detail?: string;
   /** What the same run measured beside it, in the same unit. */
   readonly baseline?: { readonly what: string; readonly value: Summary };
   /** Of `value` to the baseline, pair by pair. */

@@ -7,7 +7,7 @@ import { alternate, summarize } from './stats.ts';
 import { tempFolder } from './temp-folder.ts';
 
 const EXECS = 2_000;
-const PAIRS = 6;
+const PAIRS = 5;
 
 type Watched = LoopTimes & { readonly probeCpu: number };
 

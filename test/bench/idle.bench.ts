@@ -21,8 +21,8 @@ async function run(): Promise<Figure[]> {
   const variants = Array.from({ length: STORM_PROGRAMS }, (_, which) => programs.variant(`p${which}`));
   const node = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
   const probe = await startProbeProcess(folder);
-  // Twice the probe's own rhythm of reports, so that what the start left over is done.
-  await delay(10_000);
+  // Longer than the probe's rhythm of reports, so that what the start left over is done.
+  await delay(6_000);
   const windows: number[][] = [];
   while (windows.length < IDLE_WINDOWS) windows.push(await cpuShares([probe.pid, node.pid!], WINDOW_MS));
   const [probeCpu, nodeCpu] = [0, 1].map((which) => summarize(windows.map((shares) => shares[which]!)));

@@ -15,7 +15,7 @@ import { buildPrograms } from './programs.ts';
 import { quantile, single, summarize } from './stats.ts';
 import { tempFolder } from './temp-folder.ts';
 
-const SECONDS = 40;
+const SECONDS = 30;
 const EXECS_A_SECOND = 5;
 /** Slack takes one message a second. */
 const NEW_PROGRAM_EVERY = 6;

@@ -10,7 +10,7 @@ import { type Figure, missedBy } from './bench.ts';
 import { BENCHES } from './benches.ts';
 import { machineText, thisMachine } from './machine.ts';
 import { mergeResults, type Result, readResults, writeResults } from './results.ts';
-import { aimText, summaryText, writeTable } from './table.ts';
+import { aimText, summaryText, valueText, writeTable } from './table.ts';
 
 const ONE = fileURLToPath(new URL('./one.ts', import.meta.url));
 /** sysexits.h EX_USAGE. */
@@ -67,7 +67,7 @@ function print({ name, title, method, load, took_s, skipped, figures }: Result):
 
 function printFigure(figure: Figure): void {
   const { what, unit, value, baseline, ratio, whyMissed } = figure;
-  console.log(`  - ${what}: ${summaryText(value, unit)}, of ${value.samples}`);
+  console.log(`  - ${what}: ${valueText(figure)}, of ${value.samples}`);
   if (baseline !== undefined) {
     const compared = ratio === undefined ? '' : `; ratio ${summaryText(ratio)}`;
     console.log(`      ${baseline.what}: ${summaryText(baseline.value, unit)}${compared}`);

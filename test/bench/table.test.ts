@@ -56,7 +56,7 @@ test('what was skipped is named with its reason, and takes the place of no figur
 
 test('results of two machines are told apart', () => {
   const table = renderTable([result('exec'), result('ring', { machine: { ...machine, cores: 64 } })]);
-  assert.match(table, /A CPU, 2 cores, 8 GiB, Linux 6\.1, Node v26\.0\.0 \(exec\)\./);
+  assert.match(table, /A CPU, 2 cores, 8 GiB, Linux 6\.1, Node v26\.0\.0 \(exec\)\. Load average before: 0\.1–0\.1\./);
   assert.match(table, /A CPU, 64 cores, 8 GiB, Linux 6\.1, Node v26\.0\.0 \(ring\)\./);
 });
 

@@ -32,10 +32,15 @@ export function aimText(figure: Figure): string {
   return missed === undefined ? `${aim}: met` : `${aim}: **missed** by ${numberText(missed * 100)} %`;
 }
 
+/** The measured value as README and the terminal show it. */
+export function valueText({ value, unit, detail }: Figure): string {
+  return detail === undefined ? summaryText(value, unit) : `${numberText(value.median)} ${unit} (${detail})`;
+}
+
 function cellsOf(figure: Figure): string[] {
-  const { what, unit, value, baseline, ratio } = figure;
+  const { what, unit, baseline, ratio } = figure;
   const compared = baseline === undefined ? '' : `${summaryText(baseline.value, unit)}, ${baseline.what}`;
-  return [what, summaryText(value, unit), compared, ratio === undefined ? '' : summaryText(ratio), aimText(figure)];
+  return [what, valueText(figure), compared, ratio === undefined ? '' : summaryText(ratio), aimText(figure)];
 }
 
 const HEAD = ['', 'figure', 'baseline', 'ratio', 'aim'];
@@ -46,6 +51,17 @@ function alignedTable(rows: readonly (readonly string[])[]): string[] {
   const line = (cells: readonly string[], fill: string) =>
     `| ${widths.map((width, column) => cells[column]!.padEnd(width, fill)).join(' | ')} |`;
   return [line(HEAD, ' '), line(['', '', '', '', ''], '-'), ...rows.map((cells) => line(cells, ' '))];
+}
+
+/** A line for each reason, with all figures that it is the reason of. */
+function reasonsOf(figures: readonly Figure[]): string[] {
+  const missed = new Map<string, string[]>();
+  for (const figure of figures) {
+    const { what, whyMissed } = figure;
+    if (whyMissed === undefined || missedBy(figure) === undefined) continue;
+    missed.set(whyMissed, [...(missed.get(whyMissed) ?? []), `_${what}_`]);
+  }
+  return [...missed].map(([why, whats]) => `- ${whats.join(', ')}: ${why}`);
 }
 
 /** The whole section between the marks. Results of one machine share the line that names it. */
@@ -59,20 +75,18 @@ export function renderTable(results: readonly Result[]): string {
   const on = [...machines].map(([machine, of]) => {
     const days = [...new Set(of.map(({ measured_at }) => measured_at.slice(0, 10)))].join(', ');
     const which = machines.size === 1 ? '' : ` (${of.map(({ name }) => name).join(', ')})`;
-    return `Taken on ${days}: ${machine}${which}.`;
+    const loads = of.map(({ load }) => load);
+    return `Taken on ${days}: ${machine}${which}. Load average before: ${Math.min(...loads)}–${Math.max(...loads)}.`;
   });
   const rows = ran.flatMap(({ title, figures }) => [[`**${title}**`, '', '', '', ''], ...figures.map(cellsOf)]);
-  const notes = ran.flatMap(({ figures }) =>
-    figures.filter((figure) => missedBy(figure) !== undefined && figure.whyMissed),
-  );
+  const reasons = reasonsOf(ran.flatMap(({ figures }) => figures));
   const skipped = results.filter(({ skipped: why }) => why !== undefined);
   return [
     ...on,
-    'Medians, with the quartiles in brackets; each baseline was measured in the same run, in turns.',
+    'Medians with the quartiles in brackets, where nothing else is said; baselines were measured in the same run.',
     '',
     ...alignedTable(rows),
-    ...(notes.length > 0 ? ['', 'Where an aim is missed:', ''] : []),
-    ...notes.map(({ what, whyMissed }) => `- _${what}_: ${whyMissed}`),
+    ...(reasons.length > 0 ? ['', 'Where an aim is missed:', '', ...reasons] : []),
     ...(skipped.length > 0 ? ['', ...skipped.map(({ name, skipped: why }) => `Not measured: ${name} (${why}).`)] : []),
   ].join('\n');
 }
