@@ -22,6 +22,8 @@ export type Fanotify = {
 const FAN_CLOEXEC = 0x1;
 const FAN_NONBLOCK = 0x2;
 const FAN_CLASS_NOTIF = 0x0;
+// The default queue of 16,384 overflows when the probe gets too little of a busy machine; a full one would lose digests.
+const FAN_UNLIMITED_QUEUE = 0x10;
 const FAN_UNLIMITED_MARKS = 0x20;
 const FAN_MARK_ADD = 0x1;
 const FAN_MARK_FILESYSTEM = 0x100;
@@ -37,7 +39,7 @@ const BUFFER_EVENTS = 64;
 
 /** Throws SetupError without CAP_SYS_ADMIN, which filesystem marks need. */
 export function openFanotify(libc: Libc): Fanotify {
-  const flags = FAN_CLOEXEC | FAN_NONBLOCK | FAN_CLASS_NOTIF | FAN_UNLIMITED_MARKS;
+  const flags = FAN_CLOEXEC | FAN_NONBLOCK | FAN_CLASS_NOTIF | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS;
   const fd = Number(libc.fanotifyInit(flags, O_LARGEFILE | O_CLOEXEC | O_NOATIME));
   if (fd < 0) {
     throw new SetupError(
