@@ -1,6 +1,7 @@
 /** Brings the store's tables up to date: applies `NNNN_name.sql` files in order, each of their statements once. */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { type ClusterSchema, clusterMigrations, clusterStatements } from './cluster-schema.ts';
 import { SetupError } from './errors.ts';
 import type { Store } from './store.ts';
 
@@ -16,7 +17,11 @@ type AppliedStatement = { readonly version: number; readonly statement: number; 
 
 const FILE_NAME = /^(\d{4})_([a-z0-9_]+)\.sql$/;
 
-const JOURNAL = `CREATE TABLE IF NOT EXISTS schema_migrations (
+const JOURNAL = 'schema_migrations';
+/** By another name, so that the two forms of the schema never meet in one database. */
+const CLUSTER_JOURNAL = 'schema_migrations_of_cluster';
+
+const journalTable = (name: string) => `CREATE TABLE IF NOT EXISTS ${name} (
   version UInt32,
   statement UInt32 COMMENT 'Position in the file, from 0.',
   name String,
@@ -27,13 +32,19 @@ const JOURNAL = `CREATE TABLE IF NOT EXISTS schema_migrations (
 /**
  * Applies what is not applied yet, and answers how many statements that were. A crash at any point is mended by the
  * next call: a statement is recorded after it ran, and one that ran unrecorded is made harmless by `IF NOT EXISTS`.
- * @throws SetupError when an applied file was changed, or the store was made by a newer version
+ * On a cluster every server has the tables afterwards, and knows what was applied.
+ * @throws SetupError when an applied file was changed, the store was made by a newer version, or for the other form
  * @throws Transient when the store cannot be reached
  */
-export async function migrate(store: Store, migrations: readonly Migration[]): Promise<number> {
-  await store.command(JOURNAL);
-  const applied = await store.query<AppliedStatement>('SELECT version, statement, sha256 FROM schema_migrations');
-  checkApplied(migrations, applied);
+export async function migrate(store: Store, files: readonly Migration[], cluster?: ClusterSchema): Promise<number> {
+  const migrations = cluster === undefined ? files : clusterMigrations(files, cluster);
+  const journal = cluster === undefined ? JOURNAL : CLUSTER_JOURNAL;
+  await refuseOtherForm(store, cluster === undefined ? CLUSTER_JOURNAL : JOURNAL);
+  const table = journalTable(journal);
+  for (const sql of cluster === undefined ? [table] : clusterStatements(table, cluster, new Set()))
+    await store.command(sql);
+  const applied = await store.query<AppliedStatement>(`SELECT version, statement, sha256 FROM ${journal}`);
+  checkApplied(files, applied);
   const done = new Set(applied.map(({ version, statement }) => `${version}.${statement}`));
   let count = 0;
   for (const { version, name, sha256, statements } of migrations) {
@@ -41,11 +52,21 @@ export async function migrate(store: Store, migrations: readonly Migration[]): P
       if (done.has(`${version}.${statement}`)) continue;
       await store.command(sql);
       const applied_at = new Date().toISOString();
-      await store.insertRows('schema_migrations', [{ version, statement, name, sha256, applied_at }]);
+      await store.insertRows(journal, [{ version, statement, name, sha256, applied_at }]);
       count += 1;
     }
   }
   return count;
+}
+
+async function refuseOtherForm(store: Store, other: string): Promise<void> {
+  const sql = 'SELECT name FROM system.tables WHERE database = currentDatabase() AND name = {other:String}';
+  if ((await store.query(sql, { other })).length === 0) return;
+  const made =
+    other === JOURNAL
+      ? 'a single server, and CLICKHOUSE_URL names a cluster'
+      : 'a cluster, and CLICKHOUSE_URL names none';
+  throw new SetupError(`the store was made for ${made}`, 'add or take away ?cluster=, or name another database');
 }
 
 /** Reads a folder of migrations, in order. Throws for a stray file or a version that stands twice: those are bugs. */

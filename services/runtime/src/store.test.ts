@@ -189,6 +189,8 @@ describe('CLICKHOUSE_URL', () => {
       password: 'p@ss/:',
       database: 'audit',
     });
+    const ofCluster = { ...common, url: 'http://localhost:8123', cluster: 'fleet' };
+    assert.deepEqual(parseClickHouseUrl('http://localhost:8123/bintrail?cluster=fleet'), ofCluster);
   });
 
   it('takes any user and password that is percent-encoded', () => {

@@ -13,6 +13,8 @@ export type StoreOptions = {
   readonly database: string;
   /** Bounds a request as a whole, answer included. Default 60,000: a plan's largest block on a busy server. */
   readonly timeoutMs?: number;
+  /** Name of the cluster whose servers all answer; its tables are those of `cluster-schema.ts`. */
+  readonly cluster?: string;
 };
 
 export type Parameter = string | number | bigint | boolean | null | Date | readonly Parameter[];
@@ -85,13 +87,29 @@ const INSERT: ClickHouseSettings = {
   input_format_skip_unknown_fields: 0,
 };
 
+// An insert is done when every shard has its part, on most of its replicas, and a question asked next sees it: the api
+// judges from what it has just written. What a subquery finds is asked of the whole cluster once and sent along.
+const CLUSTER_INSERT: ClickHouseSettings = {
+  distributed_foreground_insert: 1,
+  insert_quorum: 'auto',
+  insert_quorum_parallel: 0,
+};
+const CLUSTER_QUERY: ClickHouseSettings = {
+  select_sequential_consistency: '1',
+  distributed_product_mode: 'global',
+  prefer_global_in_and_join: 1,
+};
+
 const PLAIN_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /**
  * Opens no connection yet. Every verb throws `Transient` when trying again may help (the network, a timeout, a busy
  * server), its cause kept, and `StoreError` otherwise.
  */
-export function openStore({ url, username, password, database, timeoutMs = 60_000 }: StoreOptions): Store {
+export function openStore(options: StoreOptions): Store {
+  const { url, username, password, database, timeoutMs = 60_000 } = options;
+  const querySettings = options.cluster !== undefined ? { ...QUERY, ...CLUSTER_QUERY } : QUERY;
+  const insertSettings = options.cluster !== undefined ? { ...INSERT, ...CLUSTER_INSERT } : INSERT;
   const client = createClient({
     url,
     username,
@@ -126,13 +144,13 @@ export function openStore({ url, username, password, database, timeoutMs = 60_00
 
   const insert = (table: string, format: string, body: Uint8Array, token: string): Promise<string> => {
     const values = Readable.from([body], { objectMode: false });
-    const settings = { ...INSERT, insert_deduplication_token: token };
+    const settings = { ...insertSettings, insert_deduplication_token: token };
     return request(`INSERT INTO ${identifier(table)} FORMAT ${format}`, settings, { values });
   };
 
   return {
     async query<Row>(sql: string, parameters: Readonly<Record<string, Parameter>> = {}) {
-      const body = await request(`${sql}\nFORMAT JSONEachRow`, QUERY, { query_params: { ...parameters } });
+      const body = await request(`${sql}\nFORMAT JSONEachRow`, querySettings, { query_params: { ...parameters } });
       return JSON.parse(body) as Row[];
     },
     async insertNative(table, body, token) {
@@ -184,19 +202,23 @@ function bigintAsText(_key: string, value: unknown): unknown {
 }
 
 /**
- * `http(s)://user:password@host:port/database` as options; user `default` and database `bintrail` where it names none.
+ * `http(s)://user:password@host:port/database?cluster=name` as options; user `default` and database `bintrail` where it
+ * names none, a single server without `cluster`.
  * Throws SetupError, which like all that is logged never holds the password.
  */
 export function parseClickHouseUrl(value: string): StoreOptions {
   const url = URL.parse(value.trim());
   if (url === null) throw wrongUrl('is not a URL');
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw wrongUrl('is neither http nor https');
-  if (url.search !== '' || url.hash !== '') throw wrongUrl('has a query or a fragment, which are not used');
+  const { cluster, ...unknown } = Object.fromEntries(url.searchParams);
+  if (Object.keys(unknown).length > 0 || url.hash !== '') throw wrongUrl('has more than ?cluster= behind its database');
+  if (cluster !== undefined && !PLAIN_NAME.test(cluster))
+    throw wrongUrl('names a cluster with other than letters, digits and _');
   const username = decoded(url.username, 'user') || 'default';
   const password = decoded(url.password, 'password');
   const database = decoded(url.pathname.replaceAll(/^\/|\/$/g, ''), 'database') || 'bintrail';
   if (!PLAIN_NAME.test(database)) throw wrongUrl('names a database with other than letters, digits and _');
-  return { url: url.origin, username, password, database };
+  return { url: url.origin, username, password, database, ...(cluster !== undefined && { cluster }) };
 }
 
 function decoded(part: string, name: string): string {

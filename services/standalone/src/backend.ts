@@ -38,6 +38,8 @@ const log = createLog({
   human: process.stderr.isTTY === true,
 });
 const shutdown = createShutdown({ log, boundMs: 15_000 });
+/** As long as a topic keeps what may be handed out again. */
+const DEDUPLICATION_SECONDS = 7 * 24 * 3600;
 const migrations = readMigrations(new URL('../../../schemas/migrations/', import.meta.url));
 let hooks: ProbeState['hooks'] | null = null;
 
@@ -72,7 +74,7 @@ async function start({ mode, store: storeOptions, homeDir, tokenPath, user }: Ba
   });
   const store = openStore(storeOptions);
   shutdown.onClose('store', store.close);
-  await migrateWhenUp(store);
+  await migrateWhenUp(store, storeOptions.cluster);
   const bus = openSqliteBus({ path: join(homeDir, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
   shutdown.onClose('bus', bus.close);
   const metrics = createMetrics();
@@ -130,10 +132,11 @@ function play(bus: Bus, recording: readonly Batch[]): void {
 }
 
 /** A server that is just starting is waited for; the embedded engine answers before this process is told of it. */
-async function migrateWhenUp(store: Store): Promise<void> {
+async function migrateWhenUp(store: Store, cluster: string | undefined): Promise<void> {
+  const schema = cluster === undefined ? undefined : { cluster, deduplicationSeconds: DEDUPLICATION_SECONDS };
   for (let triesLeft = 30; ; triesLeft--) {
     try {
-      await migrate(store, migrations);
+      await migrate(store, migrations, schema);
       return;
     } catch (error) {
       if (!(error instanceof Transient)) throw error;
