@@ -14,9 +14,10 @@ import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
+import { seededRandom } from '@bintrail/test/seeded-random.ts';
 import type { Bench, Figure } from './bench.ts';
 import { finishedRows } from './host-observer.ts';
-import { type ExecRow, hostPrograms, seededRandom } from './sample-rows.ts';
+import { type ExecRow, hostPrograms } from './sample-rows.ts';
 import { alternate, ratios, summarize } from './stats.ts';
 import { tempFolder } from './temp-folder.ts';
 

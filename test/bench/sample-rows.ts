@@ -6,6 +6,7 @@ import { lstatSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { exec } from '@bintrail/schemas/exec.ts';
 import type { RowOf } from '@bintrail/schemas/field.ts';
+import { seededRandom } from '@bintrail/test/seeded-random.ts';
 
 export type ExecRow = RowOf<typeof exec>;
 
@@ -34,17 +35,6 @@ export function hostPrograms(count: number): Program[] {
     if (programs.length === count) break;
   }
   return programs;
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32, by T. Ettinger). */
-export function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 const container = (letter: string) => `/system.slice/docker-${letter.repeat(64)}.scope`;

@@ -1,4 +1,5 @@
 /** What is killed and when, from one number: the same seed plans the same drills. */
+import { seededRandom } from '../seeded-random.ts';
 
 /** `everything` is the supervisor and all parts in one go, as a power cut would do it. */
 export const TARGETS = ['probe', 'backend', 'clickhouse', 'supervisor', 'everything'] as const;
@@ -20,7 +21,7 @@ const RUNNING_MS = 4_000;
 
 /** `seed` is a whole number from 0 to 2³² − 1. */
 export function planDrills(seed: number, count: number): Drill[] {
-  const random = mulberry32(seed);
+  const random = seededRandom(seed);
   return Array.from({ length: count }, () => {
     const starting = random() < STARTING_SHARE;
     return {
@@ -34,15 +35,4 @@ export function planDrills(seed: number, count: number): Drill[] {
 
 export function describeDrill({ target, since, afterMs, impatient }: Drill): string {
   return `${target} ${afterMs} ms after ${since}${impatient ? ', restarted at once' : ''}`;
-}
-
-/** A small generator with 32 bits of state, by Tommy Ettinger: public domain. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
