@@ -52,6 +52,8 @@ type Node = {
   serial: number;
   lateSeq: bigint;
   reportSeq: bigint;
+  /** How wrong its clock is. */
+  clockOffsetMs: number;
   /** Execs that left as `pending`. */
   pending: { readonly row: ExecRow; readonly program: Program }[];
 };
@@ -64,6 +66,9 @@ const EXIT_SHARE = 0.9;
 const ROLL_OUT_EVERY = 2_000;
 /** A node tells its counters, and that it lives, after about so many messages. */
 const REPORT_EVERY = 20;
+/** Now and then a clock is set, by up to an hour. */
+const CLOCK_STEP_SHARE = 0.01;
+const MAX_CLOCK_STEP_MS = 3_600_000;
 /** Some programs run far more often than others. */
 const SKEW = 3;
 const NS_PER_MS = 1_000_000n;
@@ -100,7 +105,7 @@ function createNode(index: number, { workloads }: Estate, random: () => number):
     name: `fleet-${index}`,
     boot: `00000000-0000-4000-8000-${index.toString(16).padStart(12, '0')}`,
     workloads: Array.from({ length: WORKLOADS_A_NODE }, () => pick(workloads, random)),
-    ...{ batchSeq: 0, serial: 0, lateSeq: 0n, reportSeq: 0n, pending: [] },
+    ...{ batchSeq: 0, serial: 0, lateSeq: 0n, reportSeq: 0n, clockOffsetMs: 0, pending: [] },
   };
 }
 
@@ -119,6 +124,7 @@ function sendSome(world: World, execs: number): FleetMessage[] {
   const ended = rows.filter(() => random() < EXIT_SHARE).map(exitRow);
   world.sums.exits += ended.length;
   if (ended.length > 0) sent.push(message(world, node, exit, ended));
+  if (random() < CLOCK_STEP_SHARE) node.clockOffsetMs = Math.floor((random() - 0.5) * 2 * MAX_CLOCK_STEP_MS);
   return random() < 1 / REPORT_EVERY ? [...sent, ...report(world, node)] : sent;
 }
 
@@ -127,7 +133,7 @@ function nextExec(world: World, node: Node): ExecRow {
   const workload = pick(node.workloads, random);
   const program = pick(workload.programs, random, SKEW);
   const late = random() < LATE_SHARE;
-  const row = execRow({ serial: node.serial, workload, program, tsNs: nowNs(world), late });
+  const row = execRow({ serial: node.serial, workload, program, tsNs: nowNs(world, node), late });
   if (late) node.pending.push({ row, program });
   node.serial += 1;
   sums.execs += 1;
@@ -148,16 +154,16 @@ function sendLate(world: World, node: Node): FleetMessage[] {
 }
 
 function report(world: World, node: Node): FleetMessage[] {
-  const [atNs, seq] = [nowNs(world), node.reportSeq++];
+  const [atNs, seq] = [nowNs(world, node), node.reportSeq++];
   return [
     message(world, node, loss, [lossRow(atNs, seq, BigInt(node.serial))]),
     message(world, node, heartbeat, [heartbeatRow(atNs, seq)]),
   ];
 }
 
-/** The fleet's clock moves a millisecond an exec. */
-function nowNs({ options, sums }: World): bigint {
-  return BigInt(options.startMs + sums.execs) * NS_PER_MS;
+/** The fleet's clock moves a millisecond an exec; a node's is right until somebody sets it. */
+function nowNs({ options, sums }: World, { clockOffsetMs }: Node): bigint {
+  return BigInt(options.startMs + sums.execs + clockOffsetMs) * NS_PER_MS;
 }
 
 function message<D extends EventDefinition>(
