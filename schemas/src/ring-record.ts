@@ -47,6 +47,24 @@ function decode(layout: RecordLayout, defaults: AnyRow, record: DataView): AnyRo
   return at === record.byteLength ? row : undefined;
 }
 
+/** Why a ring record is not read. */
+export type RingRefusal = 'no_head' | 'unknown_event' | 'too_short' | 'text_overrun' | 'trailing_bytes';
+
+/**
+ * Says why a record is not read, undefined when it is. `definition` is that of the record's type, undefined where there
+ * is none. Asked only after a decoder refused, so that reading pays nothing for it.
+ */
+export function ringRefusal(record: DataView, definition: EventDefinition | undefined): RingRefusal | undefined {
+  if (record.byteLength < RECORD_HEADER_BYTES) return 'no_head';
+  if (definition === undefined) return 'unknown_event';
+  const { sizeBytes, texts } = recordLayout(definition);
+  if (record.byteLength < sizeBytes) return 'too_short';
+  let end = sizeBytes;
+  for (const { offset } of texts) end += record.getUint16(offset, true);
+  if (end > record.byteLength) return 'text_overrun';
+  return end < record.byteLength ? 'trailing_bytes' : undefined;
+}
+
 /** Reads one number of a C struct. */
 export function readNumber(view: DataView, { kind, offset }: NumberSlot): number | bigint {
   switch (kind) {

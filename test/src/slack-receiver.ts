@@ -20,7 +20,19 @@ export type Fault =
   | { readonly kind: 'reset'; readonly recorded: boolean };
 
 export type Received = Payload & { readonly atMs: number };
-export type Attempt = { readonly atMs: number; readonly outcome: Fault['kind'] | 'ok' | 'refused' };
+
+/** One request, whatever became of it. */
+export type Attempt = {
+  /** When it arrived. */
+  readonly atMs: number;
+  readonly outcome: Fault['kind'] | 'ok' | 'refused';
+  /** The fault that was asked for; one may also be refused for coming too soon. */
+  readonly fault: Fault | undefined;
+  /** What it said, also when it was not taken; undefined where that is no message. */
+  readonly message: Payload | undefined;
+  /** Whether the message stands in the channel. */
+  readonly taken: boolean;
+};
 
 export type SlackReceiver = {
   /** The webhook. Everything else under the same host answers 404 `no_service`. */
@@ -30,6 +42,8 @@ export type SlackReceiver = {
   readonly attempts: readonly Attempt[];
   /** The next posts fail so, one each, before anything else is looked at. */
   fail(...faults: Fault[]): void;
+  /** Forgets the faults that are left. */
+  heal(): void;
   /** Ends the posts that hang, without an answer. */
   hangUp(): void;
   /** Resolves once `ready` holds; it is asked again after each attempt. */
@@ -69,9 +83,10 @@ export async function startSlackReceiver(options: ReceiverOptions = {}): Promise
   };
   const waiting = new Set<() => void>();
   const server = createServer((request, response) => {
+    const atMs = clock();
     answer(desk, request, response).then(
-      (outcome) => {
-        desk.attempts.push({ atMs: clock(), outcome });
+      (answered) => {
+        desk.attempts.push({ atMs, ...answered });
         for (const look of waiting) look();
       },
       () => response.destroy(),
@@ -85,6 +100,7 @@ export async function startSlackReceiver(options: ReceiverOptions = {}): Promise
     messages: desk.messages,
     attempts: desk.attempts,
     fail: (...more) => void desk.faults.push(...more),
+    heal: () => void desk.faults.splice(0),
     hangUp: () => {
       for (const response of desk.hanging) response.destroy();
       desk.hanging.clear();
@@ -107,28 +123,33 @@ export async function startSlackReceiver(options: ReceiverOptions = {}): Promise
   };
 }
 
-async function answer(desk: Desk, request: IncomingMessage, response: ServerResponse): Promise<Attempt['outcome']> {
+async function answer(desk: Desk, request: IncomingMessage, response: ServerResponse): Promise<Omit<Attempt, 'atMs'>> {
   const body = await readBody(request);
-  if (request.url !== PATH) return refuse(response, 404, 'no_service');
-  if (request.method !== 'POST' || body === undefined) return refuse(response, 400, 'invalid_payload');
+  const refused = (status: number, word: string) => {
+    response.writeHead(status, { 'content-type': 'text/plain' }).end(word);
+    return { outcome: 'refused', fault: undefined, message: undefined, taken: false } as const;
+  };
+  if (request.url !== PATH) return refused(404, 'no_service');
+  if (request.method !== 'POST' || body === undefined) return refused(400, 'invalid_payload');
   const payload = readPayload(body);
+  const message = 'error' in payload ? undefined : payload;
   const fault = desk.faults.shift();
   if (fault !== undefined) {
-    if ('recorded' in fault && fault.recorded && !('error' in payload)) record(desk, payload);
+    const taken = 'recorded' in fault && fault.recorded && message !== undefined;
+    if (taken) record(desk, message);
     if (fault.kind === 'hang') desk.hanging.add(response);
     answerFault(fault, response);
-    return fault.kind;
+    return { outcome: fault.kind, fault, message, taken };
   }
   if (desk.clock() - desk.lastMs < desk.minIntervalMs) {
     answerFault({ kind: 'rate-limited', retryAfter: String(Math.ceil(desk.minIntervalMs / 1000)) }, response);
-    return 'rate-limited';
+    return { outcome: 'rate-limited', fault, message, taken: false };
   }
-  if (request.headers['content-type']?.split(';')[0] !== 'application/json' || 'error' in payload) {
-    return refuse(response, 400, 'error' in payload ? payload.error : 'invalid_payload');
-  }
+  if ('error' in payload) return refused(400, payload.error);
+  if (request.headers['content-type']?.split(';')[0] !== 'application/json') return refused(400, 'invalid_payload');
   record(desk, payload);
   response.end('ok');
-  return 'ok';
+  return { outcome: 'ok', fault, message, taken: true };
 }
 
 function record(desk: Desk, payload: Payload): void {
@@ -147,11 +168,6 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
     if (sizeBytes <= MAX_BODY_BYTES) chunks.push(chunk);
   }
   return sizeBytes > MAX_BODY_BYTES ? undefined : Buffer.concat(chunks).toString('utf8');
-}
-
-function refuse(response: ServerResponse, status: number, word: string): 'refused' {
-  response.writeHead(status, { 'content-type': 'text/plain' }).end(word);
-  return 'refused';
 }
 
 function answerFault(fault: Fault, response: ServerResponse): void {

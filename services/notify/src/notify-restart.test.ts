@@ -116,7 +116,9 @@ async function killDuringPost(t: TestContext, recorded: boolean) {
   const stand = await makeStand(t);
   stand.receiver.fail({ kind: 'hang', recorded });
   const program = fileURLToPath(new URL('./notify.child.ts', import.meta.url));
-  const child = spawn(process.execPath, [program, stand.home, stand.receiver.url], { stdio: 'inherit' });
+  const child = spawn(process.execPath, [program, stand.home, stand.receiver.url, '{"intervalMs":0}'], {
+    stdio: 'inherit',
+  });
   t.after(() => child.kill('SIGKILL'));
   await publishFindings(stand.bus, groups(3));
   await stand.receiver.until(() => stand.receiver.attempts.length === 1);

@@ -1,11 +1,11 @@
-// A process for notify-restart.test.ts, made to be killed: argv is the folder of the bus and the webhook.
+// A process made to be killed: argv is the folder of the bus, the webhook, and options as JSON.
 import { argv } from 'node:process';
 import { createLog } from '@bintrail/runtime/log.ts';
 import { createMetrics } from '@bintrail/runtime/metrics.ts';
 import { openBusFor } from './notify.kit.ts';
 import { createNotify } from './notify.ts';
 
-const [home, webhookUrl] = argv.slice(2) as [string, string];
+const [home, webhookUrl, settings = '{}'] = argv.slice(2) as [string, string, string?];
 const notify = await createNotify({
   bus: openBusFor(home),
   log: createLog({ level: 'silent', name: 'child' }),
@@ -13,6 +13,6 @@ const notify = await createNotify({
   webhookUrl,
   apiUrl: 'http://127.0.0.1:7070',
   tokenPath: '/var/lib/bintrail/token',
-  intervalMs: 0,
+  ...JSON.parse(settings),
 });
 await notify.done;

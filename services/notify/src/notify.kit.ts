@@ -12,8 +12,8 @@ import type { ApprovalInput } from '@bintrail/schemas/approval.ts';
 import type { Finding } from '@bintrail/schemas/finding.ts';
 import type { PolicyRecord } from '@bintrail/schemas/policy.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
-import { textsOf } from '@bintrail/test/slack-payload.ts';
-import { type Received, type SlackReceiver, startSlackReceiver } from '@bintrail/test/slack-receiver.ts';
+import { type Payload, textsOf } from '@bintrail/test/slack-payload.ts';
+import { type SlackReceiver, startSlackReceiver } from '@bintrail/test/slack-receiver.ts';
 import type { Sleep } from './alarm.ts';
 import { type Delivery, decodeDelivery } from './delivery.ts';
 import { createNotify, type Notify, type NotifyOptions } from './notify.ts';
@@ -146,11 +146,11 @@ export async function deliveries(bus: Bus): Promise<Delivery[]> {
 export const statesOf = async (bus: Bus): Promise<string[]> => (await deliveries(bus)).map(({ state }) => state);
 
 /** What a person sees of a message. */
-export const shownText = (message: Received): string =>
+export const shownText = (message: Payload): string =>
   (message.blocks === undefined ? [message.text ?? ''] : textsOf(message.blocks)).join('\n');
 
 /** The paths a message tells of, each with whether it is marked as a possible repeat there. */
-export function toldPaths(message: Received): { path: string; marked: boolean }[] {
+export function toldPaths(message: Payload): { path: string; marked: boolean }[] {
   const lines = shownText(message).split('\n');
   const listed = lines.filter((line) => line.startsWith('•'));
   const about = listed.length > 0 ? listed : [shownText(message).replaceAll('\n', ' ')];
