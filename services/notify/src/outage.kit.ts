@@ -77,7 +77,8 @@ export async function runOutage(bus: Bus, receiver: SlackReceiver, home: string,
 function drawFault(random: Random, scale: number): Fault {
   const recorded = random(2) === 0;
   const kind = (['rate-limited', 'status', 'garbage', 'hang', 'reset'] as const)[random(5)]!;
-  if (kind === 'rate-limited') return { kind, retryAfter: String(1 + random(Math.ceil(MAX_RETRY_AFTER_S * scale))) };
+  if (kind === 'rate-limited')
+    return { kind, retryAfter: String(1 + random(Math.ceil(Math.max(4, MAX_RETRY_AFTER_S * scale)))) };
   if (kind === 'status') return { kind, status: recorded ? 500 : 503, body: 'rollup_error' };
   return { kind, recorded };
 }

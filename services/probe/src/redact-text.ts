@@ -4,7 +4,8 @@
  */
 
 import { closingOf, type Delimiter, delimiterAt, isBlank, lengthOf } from './redact-words.ts';
-import { isSecretName, MASK, NO_SECRET, SHELL_REFERENCE } from './redaction-rules.ts';
+import { isSecretName } from './redaction-names.ts';
+import { MASK, NO_SECRET, SHELL_REFERENCE } from './redaction-rules.ts';
 
 const NAME_CHARACTER = /[A-Za-z0-9_.-]/;
 const MAX_NAME_CHARS = 80;
@@ -39,6 +40,14 @@ type Name = {
   readonly quoted: boolean;
   readonly padded: boolean;
 };
+
+/** The shell's folder by this name is a path, a secret hardly ever; in a connection string it is always the secret. */
+const PWD = /^pwd$/i;
+const FOLDER = /^(?:[/~.]|[A-Za-z]:[\\/]|$)/;
+const CONNECTION =
+  /(?:^|[;"' \t=])(?:server|data source|host|addr(?:ess)?|uid|user(?: ?id)?|database|driver|dsn)[ \t]*=/i;
+/** How far to either side a connection string is looked for: its parts are short, and longer would not be linear. */
+const CONNECTION_CHARS = 200;
 
 type Range = readonly [from: number, to: number];
 
@@ -84,7 +93,11 @@ function valueAfter(text: string, separatorAt: number, name: Name): Range | unde
   // `["--password","x"]`: a comma separates only there.
   if (separator === ',' && !(name.quoted && name.text.startsWith('-'))) return undefined;
   const isQuery = name.before !== '' && '?&#'.includes(name.before);
-  if (!isSecretName(name.text, separator === ':' ? 'header' : isQuery ? 'query' : undefined)) return undefined;
+  const isPwd = PWD.test(name.text) && (separator === '=' || name.quoted);
+  if (!isPwd && !isSecretName(name.text, separator === ':' ? 'header' : isQuery ? 'query' : undefined))
+    return undefined;
+  const connects =
+    isPwd && CONNECTION.test(text.slice(Math.max(0, separatorAt - CONNECTION_CHARS), separatorAt + CONNECTION_CHARS));
   const from = skipToValue(text, separatorAt, name);
   if (text.startsWith(MASK, from) && !/\w/.test(text[from + MASK.length] ?? '')) return undefined;
   const opening = delimiterAt(text, from);
@@ -92,9 +105,12 @@ function valueAfter(text: string, separatorAt: number, name: Name): Range | unde
   if (opening && !name.quoted && opening.quote === name.opened?.quote && from === separatorAt + 1) return undefined;
   let value: Range | undefined;
   if (opening) value = quotedValue(text, from, opening);
-  else if (separator === '=') value = [from, wordValueEnd(text, from, name)];
+  else if (separator === '=') value = [from, connects ? partEnd(text, from) : wordValueEnd(text, from, name)];
   else if (separator === ':') value = colonValue(text, from, name, from === separatorAt + 1);
-  return value && isSecretValue(text.slice(...value)) ? value : undefined;
+  if (value === undefined || !isSecretValue(text.slice(...value))) return undefined;
+  if (!isPwd || connects) return value;
+  const isCode = (name.padded && !opening) || text.slice(...value).includes('(');
+  return isCode || FOLDER.test(text.slice(value[0], value[0] + 4)) ? undefined : value;
 }
 
 function quotedValue(text: string, at: number, opening: Delimiter): Range {
@@ -123,10 +139,11 @@ function colonValue(text: string, at: number, name: Name, tight: boolean): Range
   if (tight && !headerOnly && !name.quoted && !inList && !/^x-/i.test(name.text)) return undefined;
   if (name.quoted && text[at] === '{') return undefined;
   if (name.quoted && text[at] === '[') return [at + 1, endOf(text, at, 'bracket')];
-  const whole = headerOnly || name.before === '' || name.opened || name.before === '\n';
+  // After `=` it is the value of `--header=`.
+  const whole = headerOnly || name.before === '' || name.opened || name.before === '\n' || name.before === '=';
   if (name.quoted) return [at, endOf(text, at, 'list')];
-  if (!whole) return typedValue(text, at) ?? [at, wordValueEnd(text, at, name)];
   const from = at + (SCHEME.exec(text.slice(at, at + 32))?.[0].length ?? 0);
+  if (!whole) return typedValue(text, at) ?? [from, wordValueEnd(text, from, name)];
   if (!name.opened) return [from, endOf(text, from, name.before === '' ? 'newline' : 'line')];
   return [from, Math.min(closingOf(text, from, name.opened), endOf(text, from, 'newline'))];
 }
@@ -145,7 +162,16 @@ function wordValueEnd(text: string, from: number, name: Name): number {
     // A shell's `;` at the end is not the secret's.
     return text[end - 1] === ';' && end > from ? end - 1 : end;
   }
-  return endOf(text, from, '?&#'.includes(name.before) ? 'query' : name.before === ';' ? 'semicolons' : 'list');
+  if (name.before === ';') return partEnd(text, from);
+  return endOf(text, from, '?&#'.includes(name.before) ? 'query' : 'list');
+}
+
+/** Of a connection string's value: at the next semicolon, but for one within `{ }`, where `}}` stands for a brace. */
+function partEnd(text: string, from: number): number {
+  if (text[from] !== '{') return endOf(text, from, 'semicolons');
+  let at = text.indexOf('}', from);
+  while (at >= 0 && text[at + 1] === '}') at = text.indexOf('}', at + 2);
+  return at < 0 ? text.length : at + 1;
 }
 
 function endOf(text: string, from: number, kind: keyof typeof ENDS): number {

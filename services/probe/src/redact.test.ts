@@ -4,11 +4,13 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { redactArguments } from './redact.ts';
+import { PAIR_RULES, type PairRule } from './redact-pairs.ts';
+import { isSecretName, NAME_RULES } from './redaction-names.ts';
 import { OPTION_RULES } from './redaction-programs.ts';
-import { isSecretName, MASK, NAME_RULES, type Rule, URL_RULE } from './redaction-rules.ts';
+import { MASK, type Rule, URL_RULE } from './redaction-rules.ts';
 import { PATTERN_RULES } from './redaction-shapes.ts';
 
-const RULES: readonly Rule[] = [...NAME_RULES, ...OPTION_RULES, ...PATTERN_RULES, URL_RULE];
+const RULES: readonly (Rule | PairRule)[] = [...NAME_RULES, ...OPTION_RULES, ...PATTERN_RULES, ...PAIR_RULES, URL_RULE];
 
 const SECRET = 'S3cr3t-hunter2';
 const fill = (template: readonly string[], secret: string) => template.map((word) => word.replaceAll('{s}', secret));
@@ -92,6 +94,11 @@ test('bytes that Unicode counts as blanks end no secret', () => {
   assert.deepEqual(redactArguments(argv).argv, ['sh', '-c', 'app --password=[redacted] --n 1']);
   const apart = ['sh', '-c', 'app --password p\xc3\xa0sswort\x85x --n 1'];
   assert.deepEqual(redactArguments(apart).argv, ['sh', '-c', 'app --password [redacted] --n 1']);
+});
+
+test('an npm token goes, the variables of npm stay', () => {
+  const token = 'npm_aBcD0123456789aBcD0123456789aBcD0123';
+  assert.deepEqual(redactArguments(['x', token, 'npm_execpath']).argv, ['x', 'npm_[redacted]', 'npm_execpath']);
 });
 
 test('quotes as shells nest and glue them', () => {

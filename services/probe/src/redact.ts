@@ -7,10 +7,12 @@
  * blank. Linear time. In doubt a text goes, even if that costs a harmless word.
  */
 
+import { announcesHeader, credentialsFrom, schemeLength, secretOfPair } from './redact-pairs.ts';
 import { redactAddresses, redactNamedValues } from './redact-text.ts';
 import { hasBlank, replaceQuotations, replaceWords, unquote } from './redact-words.ts';
+import { isSecretName } from './redaction-names.ts';
 import { OPTION_RULES } from './redaction-programs.ts';
-import { isSecretName, MASK, NO_SECRET, type OptionRule, SHELL_REFERENCE } from './redaction-rules.ts';
+import { MASK, NO_SECRET, type OptionRule, SHELL_REFERENCE } from './redaction-rules.ts';
 import { PATTERN_RULES } from './redaction-shapes.ts';
 
 export type Redacted = { readonly argv: string[]; readonly redacted: boolean };
@@ -29,7 +31,14 @@ const MAX_PROGRAM_CHARS = Math.max(...OPTION_RULES.flatMap((rule) => rule.progra
 
 /** What the words before it tell about a word. */
 type Line = { program: string; verbs: Set<string>; previous: string; pending: Pending | undefined };
-type Pending = { readonly after: string; readonly bareIsSecret: boolean; readonly flagEndsIt: boolean };
+type Pending =
+  | { readonly after: string; readonly bareIsSecret: boolean; readonly flagEndsIt: boolean }
+  | 'user and secret'
+  | 'header';
+type Placed = Exclude<Pending, string>;
+
+const WHOLE: Placed = { after: '', bareIsSecret: true, flagEndsIt: false };
+const PAIR: Placed = { after: ':', bareIsSecret: false, flagEndsIt: false };
 
 const VERBS: ReadonlySet<string> = new Set(OPTION_RULES.map((rule) => rule.verb ?? ''));
 const HINT = new RegExp(PATTERN_RULES.map((rule) => rule.hint.source).join('|'), 'i');
@@ -55,13 +64,50 @@ function redactWord(word: string, line: Line, depth: number): string {
   line.pending = undefined;
   // An argument is what it is; quotes around a word inside a text are the shell's.
   const { open, body, close } = depth > 0 ? unquote(word) : { open: '', body: word, close: '' };
-  if (pending && !(pending.flagEndsIt && FLAG.test(body))) return open + maskFrom(body, 0, pending, depth) + close;
+  const awaited = pending && redactAwaited(body, pending, line, depth);
+  if (awaited !== undefined) return open + awaited + close;
   const isCode = CODE_FLAG.test(previous) && hasBlank(body);
-  const known = isCode ? undefined : (redactOption(body, line, depth) ?? redactNamed(body, line, depth));
+  const known = isCode ? undefined : redactFlagged(body, previous, line, depth);
   noteProgram(body, previous, line, depth);
   if (known !== undefined) return open + known + close;
   if (depth === 0) return redactText(word);
   return hasBlank(word) && depth < MAX_DEPTH ? replaceQuotations(word, (inner) => redactShell(inner, depth + 1)) : word;
+}
+
+/** What the words before have announced; undefined where this word is something else. */
+function redactAwaited(body: string, pending: Pending, line: Line, depth: number): string | undefined {
+  if (pending === 'user and secret') return maskPair(body, 0, line, depth);
+  if (pending !== 'header') {
+    return pending.flagEndsIt && FLAG.test(body) ? undefined : maskFrom(body, 0, pending, depth);
+  }
+  if (FLAG.test(body)) return undefined;
+  const scheme = schemeLength(body);
+  if (scheme < body.length) return maskFrom(body, scheme, WHOLE, depth);
+  line.pending = 'header';
+  return body;
+}
+
+function redactFlagged(body: string, previous: string, line: Line, depth: number): string | undefined {
+  const known = redactOption(body, line, depth);
+  if (known !== undefined) return known;
+  if (announcesHeader(body, previous)) {
+    line.pending = 'header';
+    return body;
+  }
+  return redactNamed(body, line, depth) ?? redactPair(body, line, depth);
+}
+
+function redactPair(body: string, line: Line, depth: number): string | undefined {
+  const from = credentialsFrom(body);
+  if (from === undefined) return undefined;
+  if (from < body.length) return maskPair(body, from, line, depth);
+  line.pending = 'user and secret';
+  return undefined;
+}
+
+function maskPair(body: string, from: number, { program }: Line, depth: number): string | undefined {
+  const pair = unquote(body.slice(from)).body;
+  return secretOfPair(pair, program) === undefined ? undefined : maskFrom(body, from, PAIR, depth);
 }
 
 function redactText(text: string): string {
@@ -123,14 +169,14 @@ function redactNamed(body: string, line: Line, depth: number): string | undefine
     const [, dashes, name = '', separator] = found;
     if (separator === ':' && dashes === '') return undefined;
     if (isSecretName(name) || (dashes === '-' && isSecretName(name.slice(1)))) {
-      return maskFrom(body, named.lastIndex, { after: '', bareIsSecret: true, flagEndsIt: false }, depth);
+      return maskFrom(body, named.lastIndex, WHOLE, depth);
     }
   }
   return undefined;
 }
 
 /** The word with its secret masked, which begins at `from` or after a separator in there. Quotes around it stay. */
-function maskFrom(word: string, from: number, { after, bareIsSecret }: Pending, depth: number): string {
+function maskFrom(word: string, from: number, { after, bareIsSecret }: Placed, depth: number): string {
   const { open, body, close } = unquote(word.slice(from));
   const separatorAt = after === '' ? -1 : body.indexOf(after);
   if (after !== '' && separatorAt < 0 && !bareIsSecret) return word;

@@ -195,16 +195,22 @@ export const OPTION_RULES: readonly OptionRule[] = [
     kind: 'option',
     name: 'openssl pass:',
     programs: ['openssl'],
-    flags: ['pass:', '-k', '-K'],
+    flags: ['pass:'],
     form: 'either',
-    secrets: [
-      ['openssl', 'rsa', '-in', 'k', '-passin', 'pass:{s}'],
-      ['openssl', 'enc', '-aes-256-cbc', '-k', '{s}'],
-    ],
+    secrets: [['openssl', 'rsa', '-in', 'k', '-passin', 'pass:{s}']],
     harmless: [
       ['openssl', 'rsa', '-in', 'k', '-passin', 'env:X'],
       ['openssl', 'version'],
     ],
+  },
+  {
+    kind: 'option',
+    name: 'openssl -k',
+    programs: ['openssl'],
+    flags: ['-k', '-K'],
+    form: 'next',
+    secrets: [['openssl', 'enc', '-aes-256-cbc', '-k', '{s}']],
+    harmless: [['openssl', 'req', '-new', '-key', 'a.key', '-keyout', 'b.key']],
   },
   {
     kind: 'option',

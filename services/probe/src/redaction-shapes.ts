@@ -21,7 +21,7 @@ export const PATTERN_RULES: readonly PatternRule[] = [
     hint: /AKIA|ASIA|gh[opusr]_|github_pat|glpat|xox|xapp|[sr]k[_-]|npm_|AIza|hvs\.|dop_|ya29|pypi|SG\.|shpat/,
     // Short minima: arguments are cut at the probe's limit, and half a token is half a secret.
     pattern:
-      /(?<![A-Za-z0-9])(AKIA|ASIA|gh[opusr]_|github_pat_|glpat-|xox[a-z]-|xapp-|[sr]k_(?:live|test)_|sk-ant-|sk-proj-|npm_|AIza|hvs\.|dop_v1_|ya29\.|pypi-AgE|SG\.|shpat_)[A-Za-z0-9_.+/=-]{8,}/g,
+      /(?<![A-Za-z0-9])(AKIA|ASIA|gh[opusr]_|github_pat_|glpat-|xox[a-z]-|xapp-|[sr]k_(?:live|test)_|sk-ant-|sk-proj-|npm_(?=[A-Za-z0-9]{8})(?=[A-Za-z]{0,40}[0-9])|AIza|hvs\.|dop_v1_|ya29\.|pypi-AgE|SG\.|shpat_)[A-Za-z0-9_.+/=-]{8,}/g,
     secrets: [
       ['x', 'AKIA{s}'],
       ['x', '--v=ghp_{s}', 'github_pat_{s}'],
@@ -29,7 +29,7 @@ export const PATTERN_RULES: readonly PatternRule[] = [
       ['x', '{"a":"AIza{s}"}', 'glpat-{s}'],
     ],
     harmless: [
-      ['x', 'npm_config'],
+      ['x', 'npm_config', 'npm_execpath', 'npm_config_registry=x', 'npm_package_json'],
       ['x', 'ASIA'],
       ['cat', 'AKIA.txt'],
       ['ls', 'gnupg_v2', 'xghp_aaaaaaaaaaaa'],
