@@ -17,7 +17,7 @@ const RINGS = [
   { title: 'types and lint', args: ['typecheck', 'lint'], tasksAtATime: TASKS_AT_A_TIME },
   {
     title: 'unit tests',
-    args: ['test:setup', 'test', '--filter=*', '--filter=!@bintrail/test'],
+    args: ['test:setup', 'test:bench', 'test', '--filter=*', '--filter=!@bintrail/test'],
     tasksAtATime: TASKS_AT_A_TIME,
   },
   // Alone: these load probes into this machine's kernel and measure what it does.

@@ -25,7 +25,8 @@ const result = (name: string, facts: Partial<Result> = {}): Result => ({
 
 test('README shows the results that are committed', () => {
   const readme = readFileSync(README_PATH, 'utf8');
-  assert.equal(withTable(readme, renderTable(readResults())), readme, 'npm run bench -- --table writes it anew');
+  // The texts are long: whoever wants to see the difference writes it and looks at git.
+  assert.ok(withTable(readme, renderTable(readResults())) === readme, 'npm run bench -- --table writes it anew');
 });
 
 test('every bench has a result, under its own name and in order', async () => {

@@ -1,14 +1,14 @@
 /** $BINTRAIL_HOME: where it is, whose it is, and that only one Bintrail uses it. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import type { User } from '@bintrail/runtime/privileges.ts';
 
-/** What the kernel says to who may not have the folder: it is another user's, or its disk cannot be written. */
-const REFUSED: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST']);
+/** What the kernel says to who may not have the folder: it is another user's, or nothing can be written there. */
+const REFUSED: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENOENT']);
 
 /** Where a folder that lies behind closed doors is mounted a second time. */
 const ALIASES = '/run/bintrail';
@@ -36,9 +36,10 @@ export function takeHome(setting: string | undefined, checkout: string, user: Us
   const alias = mountAgain(path, closed);
   const release = () => {
     // Lazily: whatever still holds a file open must not keep the rest from ending.
-    spawnSync('umount', ['--lazy', alias]);
+    unmountAll(alias);
     lock.release();
     removeEmpty(alias);
+    removeEmpty(ALIASES);
   };
   return { path, reachablePath: alias, release };
 }
@@ -46,7 +47,7 @@ export function takeHome(setting: string | undefined, checkout: string, user: Us
 function makeFolder(setting: string | undefined, checkout: string, user: User | undefined): string {
   const path = resolve(setting ?? join(checkout, '.bintrail'));
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolders(path);
     if (user !== undefined) chownSync(path, user.uid, user.gid);
     // Others may name what they know of, such as the token, but list nothing.
     chmodSync(path, 0o711);
@@ -57,14 +58,34 @@ function makeFolder(setting: string | undefined, checkout: string, user: User | 
   return path;
 }
 
+/**
+ * One by one: for a folder that the kernel answers with ENOENT although the one above exists, as in procfs, Node's
+ * `recursive` tries for ever (measured on 20 and 26).
+ */
+function makeFolders(path: string): void {
+  if (isFolder(path)) return;
+  makeFolders(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (!isFolder(path)) throw error;
+  }
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
 function mountAgain(path: string, closed: string): string {
   const alias = join(ALIASES, createHash('sha256').update(path).digest('hex').slice(0, 16));
   mkdirSync(alias, { recursive: true, mode: 0o711 });
-  // Left over from a start that was killed: it is the same folder, or none.
+  // Left over from a start that was killed: the same folder, or one by this name that was removed since.
   const [here, there] = [statSync(path), statSync(alias)];
   if (here.dev !== there.dev || here.ino !== there.ino) {
+    unmountAll(alias);
     const { status, stderr } = spawnSync('mount', ['--bind', path, alias], { encoding: 'utf8' });
     if (status !== 0) {
+      removeEmpty(alias);
       throw new SetupError(
         `the user bintrail cannot reach ${path}, as ${closed} is closed to others, nor may it be mounted elsewhere: ${stderr}`,
         'set BINTRAIL_HOME to a folder below /var/lib, for example',
@@ -72,6 +93,12 @@ function mountAgain(path: string, closed: string): string {
     }
   }
   return alias;
+}
+
+/** Also what lies below: a mount may have been left there and hidden by the next. */
+function unmountAll(alias: string): void {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  for (const mount of mounts) if (mount.split(' ')[4] === alias) spawnSync('umount', ['--lazy', alias]);
 }
 
 /** Never what is in it: a mount that is still there is the data itself. */

@@ -55,6 +55,7 @@ after(async () => {
   for (const { pid } of left) killNow(pid);
   const mounted = mountsOf(aliasOf(home));
   for (const path of mounted) await run('umount', ['--lazy', path]);
+  if (mounted.length > 0) await run('rmdir', [aliasOf(home)]);
   rmSync(folder, { recursive: true, force: true });
   if (skip || life === undefined) return;
   assert.equal(code, 0, life.output());
