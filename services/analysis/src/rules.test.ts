@@ -53,6 +53,12 @@ const CASES: [string, ReturnType<typeof found>, [string, string, string] | undef
   ['fileless, content approved', found({}, [ALLOW], MEMFD), undefined],
   ['fileless, explained', found(MATCH, [], MEMFD), ['fileless-exec', 'high', `sha256:${SHA256[0]}`]],
   ['unlinked is no rule of its own', found({}, [ALLOW], flagBit('unlinked')), undefined],
+  ['setuid', found({}, [], flagBit('setuid')), ['unapproved-binary', 'high', `sha256:${SHA256[0]}`]],
+  ['setgid', found({}, [], flagBit('setgid')), ['unapproved-binary', 'high', `sha256:${SHA256[0]}`]],
+  ['setuid, tampered', found(MISMATCH, [], flagBit('setuid')), ['tampered-package-file', 'critical', 'path:/opt/a']],
+  ['setuid, denied', found({}, [DENY], flagBit('setuid')), ['denied-digest', 'critical', `sha256:${SHA256[0]}`]],
+  ['setuid, no digest', found(absent('timeout'), [], flagBit('setuid')), ['hash-missing', 'medium', 'path:/opt/a']],
+  ['setuid, approved', found({}, [ALLOW], flagBit('setuid')), undefined],
   ['no digest', found(absent('timeout')), ['hash-missing', 'low', 'path:/opt/a']],
   ['no digest yet', found(absent('pending')), undefined],
 ];

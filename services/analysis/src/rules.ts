@@ -1,6 +1,6 @@
 /** What is worth a finding, as data: the first rule that fires for a sighting is its one finding. */
 import { createHash } from 'node:crypto';
-import type { Finding } from '@bintrail/schemas/finding.ts';
+import { type Finding, SEVERITIES } from '@bintrail/schemas/finding.ts';
 import { type Flag, flagBit } from '@bintrail/schemas/flags.ts';
 import type { Sighting, Verdict } from '@bintrail/schemas/sighting.ts';
 
@@ -21,9 +21,11 @@ type FindingRule = {
   readonly fires: (sighting: Sighting, verdict: Verdict, flags: number) => boolean;
 };
 
-/** The only flag of the event that rules read, beside the sighting and its verdict. */
-export const RULE_FLAG: Flag = 'memfd';
-const MEMFD = flagBit(RULE_FLAG);
+/** The flags of the event that findings depend on, beside the sighting and its verdict. */
+export const RULE_FLAGS: readonly Flag[] = ['memfd', 'setuid', 'setgid'];
+const MEMFD = flagBit('memfd');
+/** Whoever starts such a file runs it with its owner's rights. */
+const PRIVILEGED = flagBit('setuid') | flagBit('setgid');
 
 /**
  * From the most to the least specific. One sighting makes one finding, so that nobody is paged twice for one fact: a
@@ -85,7 +87,7 @@ export function findings(sighting: Sighting, verdict: Verdict, flags: number): F
       group_id: groupId(rule.rule, rule.version, rule.groupBy?.(sighting) ?? subject),
       rule: rule.rule,
       rule_version: rule.version,
-      severity: rule.severity,
+      severity: flags & PRIVILEGED ? raised(rule.severity) : rule.severity,
       workload: sighting.workload,
       subject,
       sha256: sighting.sha256,
@@ -93,6 +95,11 @@ export function findings(sighting: Sighting, verdict: Verdict, flags: number): F
       role: sighting.role,
     },
   ];
+}
+
+/** One step worse. */
+function raised(severity: Finding['severity']): Finding['severity'] {
+  return SEVERITIES[Math.max(0, SEVERITIES.indexOf(severity) - 1)]!;
 }
 
 /** `sha256:<hex>` or `path:<path>`; without a digest the path is all there is to tell files apart. */

@@ -1,5 +1,5 @@
 /** The distinct sightings of a plan: many execs of one program in one workload are one question to the judgement. */
-import { RULE_FLAG } from '@bintrail/analysis/rules.ts';
+import { RULE_FLAGS } from '@bintrail/analysis/rules.ts';
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import { bigAt, digestAt, numberAt } from '@bintrail/schemas/row.ts';
@@ -14,7 +14,7 @@ export type SeenSighting = { readonly sighting: Sighting; first: Seen; last: See
 
 const SNAPSHOT = flagBit('snapshot');
 const UPPER_LAYER = flagBit('upper_layer');
-const JUDGED_FLAGS = flagBit(RULE_FLAG) | UPPER_LAYER;
+const JUDGED_FLAGS = RULE_FLAGS.reduce((bits, flag) => bits | flagBit(flag), UPPER_LAYER);
 
 const TEXTS = [
   'workload',

@@ -4,6 +4,7 @@ import { corroborationOf } from '@bintrail/analysis/corroboration.ts';
 import { judge } from '@bintrail/analysis/judge.ts';
 import { findings } from '@bintrail/analysis/rules.ts';
 import { DIGEST_STRENGTHS } from '@bintrail/schemas/digest-words.ts';
+import { type Finding, SEVERITIES } from '@bintrail/schemas/finding.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import fc from 'fast-check';
 import {
@@ -51,7 +52,7 @@ describe('detect', () => {
     assert.deepEqual(rest, {
       rule: 'unapproved-binary',
       rule_version: 1,
-      severity: 'medium',
+      severity: 'high',
       workload: 'systemd/nginx.service',
       subject: `sha256:${'a'.repeat(64)}`,
       sha256: 'a'.repeat(64),
@@ -202,11 +203,15 @@ describe('for any rows', () => {
           return { row, flags, digit, watched, sighting: { ...row, ...place, sha256: digit.repeat(64) } };
         });
         const covers = corroborationOf(seen.filter(({ watched }) => watched).map(({ sighting }) => sighting));
-        const expected = new Map<string, string>();
+        const expected = new Map<string, { ts: string; severity: Finding['severity'] }>();
+        const rank = (severity: Finding['severity']) => SEVERITIES.indexOf(severity);
         for (const { row, flags, watched, sighting } of seen) {
           const verdict = judge(sighting, policy.approvals, T0_MS, covers(sighting));
-          for (const { finding_id: id } of watched ? findings(sighting, verdict, flags) : []) {
-            if (!expected.has(id)) expected.set(id, row.ts.toString());
+          for (const { finding_id: id, severity } of watched ? findings(sighting, verdict, flags) : []) {
+            const known = expected.get(id);
+            if (known === undefined || rank(severity) < rank(known.severity)) {
+              expected.set(id, { ts: row.ts.toString(), severity });
+            }
           }
         }
         const sent = seen.map(({ row, flags, digit }, i) =>
@@ -219,7 +224,10 @@ describe('for any rows', () => {
           messages.map((part) => execMessage(...part)),
           policy,
         );
-        assert.deepEqual(new Map(found.map(({ finding_id: id, ts_ns: ts }) => [id, ts])), expected);
+        assert.deepEqual(
+          new Map(found.map(({ finding_id: id, ts_ns: ts, severity }) => [id, { ts, severity }])),
+          expected,
+        );
       }),
       { numRuns: 500 },
     );

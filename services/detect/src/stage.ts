@@ -5,7 +5,7 @@ import type { PolicyView } from '@bintrail/analysis/policy-view.ts';
 import { findings } from '@bintrail/analysis/rules.ts';
 import { createLru, type Lru } from '@bintrail/runtime/lru.ts';
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
-import type { Finding } from '@bintrail/schemas/finding.ts';
+import { type Finding, SEVERITIES } from '@bintrail/schemas/finding.ts';
 import { numberAt } from '@bintrail/schemas/row.ts';
 import { findingOf } from './evidence.ts';
 import { distinctSightings } from './judged-rows.ts';
@@ -69,13 +69,19 @@ export function detect(batches: readonly Batch[], policy: PolicyView, state: Det
       const verdict = judge(sighting, policy.approvals, Number(seen.timeNs / 1_000_000n), corroborated);
       for (const core of findings(sighting, verdict, numberAt(seen.batch, 'flags', seen.row))) {
         const episode = episodeDue(core.finding_id, seen.timeNs, policy, state);
-        if (episode === undefined || out.has(core.finding_id)) continue;
+        const known = out.get(core.finding_id)?.finding;
+        if (episode === undefined || (known !== undefined && !isWorse(core, known))) continue;
         const facts = { sighting, verdict, seen, policyRevision: policy.revision, findProcess };
         out.set(core.finding_id, { finding: findingOf(core, facts), episode });
       }
     }
   }
   return { out: [...out.values()], learnt: [...learnt.values()], strong: [...strong], judged: sightings.length };
+}
+
+/** The same file may run with and without its setuid bit. */
+function isWorse(a: Pick<Finding, 'severity'>, b: Pick<Finding, 'severity'>): boolean {
+  return SEVERITIES.indexOf(a.severity) < SEVERITIES.indexOf(b.severity);
 }
 
 /** The episode that an event opens, or undefined when nobody needs to hear of it again. */

@@ -50,6 +50,18 @@ test('a finding id reaches neither the shell nor another route', () => {
   assert.equal(argumentsOf(listFindings(access))[1], 'http://127.0.0.1:7070/v1/findings?state=open');
 });
 
+test('what no approval settles is looked at where it tells most', () => {
+  const urlOf = (change: Parameters<typeof makeFinding>[0]) => {
+    const { kind, command } = nextStep(makeFinding(change), access);
+    assert.equal(kind, 'look');
+    return argumentsOf(command)[1]!.replace('http://127.0.0.1:7070/v1', '');
+  };
+  assert.equal(urlOf({ rule: 'denied-digest' }), `/binaries/${'ab'.repeat(32)}`);
+  assert.match(urlOf({ rule: 'denied-digest', sha256: '' }), /^\/findings\//);
+  assert.equal(urlOf({ rule: 'fileless-exec' }), '/processes/boot%3A4242%3A1000%3A1');
+  assert.match(urlOf({ rule: 'hash-missing', sha256: '' }), /^\/findings\//);
+});
+
 test('a shell gets back exactly what was quoted', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {

@@ -17,7 +17,7 @@ export type NextStep = { readonly kind: 'approve' | 'look'; readonly command: st
 
 export function nextStep(finding: Finding, access: ApiAccess): NextStep {
   const obstacle = whyNotApprovable(finding);
-  if (obstacle !== undefined) return { kind: 'look', command: showFinding(finding.finding_id, access), hint: obstacle };
+  if (obstacle !== undefined) return { kind: 'look', command: lookAt(finding, access), hint: obstacle };
   return {
     kind: 'approve',
     command: approveDigest(finding, access),
@@ -26,9 +26,10 @@ export function nextStep(finding: Finding, access: ApiAccess): NextStep {
 }
 
 function whyNotApprovable({ rule, sha256, workload, evidence }: Finding): string | undefined {
-  if (rule === 'denied-digest') return 'A deny rule names this digest; an approval does not lift it.';
+  if (rule === 'denied-digest')
+    return 'A deny rule names this digest, and an approval does not lift it. Where it ran, and still runs:';
   if (rule === 'hash-missing') return 'Without a digest there is nothing to approve.';
-  if (!APPROVABLE.includes(rule)) return 'Look at the process before you approve anything.';
+  if (!APPROVABLE.includes(rule)) return 'See what it did before you approve anything. Its process tree:';
   if (sha256 === '') return 'Without a digest there is nothing to approve.';
   if (!(STRONG as readonly string[]).includes(evidence.digest.strength)) {
     return `The digest is only ${code(evidence.digest.strength, 80)}: an approval cannot cover it.`;
@@ -52,13 +53,27 @@ export function approveDigest(finding: Finding, { apiUrl, tokenPath }: ApiAccess
   ].join(' \\\n');
 }
 
-export function showFinding(findingId: string, { apiUrl, tokenPath }: ApiAccess): string {
-  const url = `${apiUrl}/v1/findings/${encodeURIComponent(findingId.toWellFormed())}`;
-  return [`curl -sS ${quote(url)}`, authorization(tokenPath)].join(' \\\n');
+/** What tells most of a finding that an approval does not settle: where the content runs, or what the process is part of. */
+function lookAt({ rule, sha256, finding_id, evidence }: Finding, access: ApiAccess): string {
+  if (rule === 'denied-digest' && sha256 !== '') return get(`/v1/binaries/${pathPart(sha256)}`, access);
+  if (rule === 'fileless-exec') return get(`/v1/processes/${pathPart(evidence.exec.exec_id)}`, access);
+  return showFinding(finding_id, access);
 }
 
-export function listFindings({ apiUrl, tokenPath }: ApiAccess): string {
-  return [`curl -sS ${quote(`${apiUrl}/v1/findings?state=open`)}`, authorization(tokenPath)].join(' \\\n');
+export function showFinding(findingId: string, access: ApiAccess): string {
+  return get(`/v1/findings/${pathPart(findingId)}`, access);
+}
+
+export function listFindings(access: ApiAccess): string {
+  return get('/v1/findings?state=open', access);
+}
+
+function get(path: string, { apiUrl, tokenPath }: ApiAccess): string {
+  return [`curl -sS ${quote(`${apiUrl}${path}`)}`, authorization(tokenPath)].join(' \\\n');
+}
+
+function pathPart(text: string): string {
+  return encodeURIComponent(text.toWellFormed());
 }
 
 function authorization(tokenPath: string): string {

@@ -4,42 +4,116 @@ import type { Alert } from './alert.ts';
 import { quote } from './commands.ts';
 import { code } from './mrkdwn.ts';
 
-const MAX_PARENTS = 8;
+const MAX_PARENTS = 3;
+const MAX_ABOVE = 5;
+const MIN_PATH_CHARS = 60;
 const MAX_WORKLOADS = 6;
 
 /** `Critical: denied-digest`; words of ours only. */
 export function title({ finding, episode }: Alert): string {
   const severity = finding.severity[0]!.toUpperCase() + finding.severity.slice(1);
-  return `${severity}: ${finding.rule}${episode > 0 ? ' (seen again after it was resolved)' : ''}`;
+  const privileged = finding.evidence.flags.filter((flag) => flag === 'setuid' || flag === 'setgid');
+  const again = episode > 0 ? ' (seen again after it was resolved)' : '';
+  return `${[`${severity}: ${finding.rule}`, ...privileged].join(', ')}${again}`;
 }
 
 export const REPEAT_NOTE =
   ':warning: *May be a repeat.* The answer to an earlier attempt was lost; the message may be in this channel already.';
 
+const STRENGTH_WORDS: Readonly<Record<string, string>> = {
+  exact: 'exactly the bytes that ran',
+  alive: 'exactly the bytes that ran',
+  metadata: 'not sure: the file was renamed, unlinked or had its mode changed before it was read',
+  racy: 'not sure: the file was written in the moment it ran',
+  writable: 'not sure: somebody had the file open for writing',
+};
+
+const REASON_WORDS: Readonly<Record<string, string>> = {
+  too_large: 'the file is larger than the probe reads',
+  vanished: 'the file was gone before it could be read',
+  changed: 'the file changed while it was read',
+  unreadable: 'the file could not be read',
+  remote_fs: 'the file lies on a network filesystem',
+  unmarked_fs: 'the file lies on a filesystem the probe does not watch',
+  timeout: 'reading took too long',
+  overload: 'more ran than the probe could read',
+  snapshot: 'it ran before the probe started',
+};
+
 export function digestText({ sha256, evidence }: Finding, maxChars: number): string {
-  const { source, strength, reason } = evidence.digest;
-  if (sha256 === '') return `none: ${code(reason, maxChars)}`;
-  return `${code(sha256, 80)} (${code(strength, maxChars)}, read from ${code(source, maxChars)})`;
+  const { strength, reason } = evidence.digest;
+  if (sha256 === '') return `none: ${wordsFor(REASON_WORDS, reason, maxChars)}`;
+  return `${code(sha256, 80)} ${wordsFor(STRENGTH_WORDS, strength, maxChars)}`;
+}
+
+/** A word that is not ours is quoted: findings of a newer version may hold others. */
+function wordsFor(words: Readonly<Record<string, string>>, word: string, maxChars: number): string {
+  return Object.hasOwn(words, word) ? words[word]! : code(word, maxChars);
 }
 
 export function packageText({ evidence }: Finding, maxChars: number): string {
-  if (evidence.package === '') return 'No package owns this path.';
+  if (evidence.package === '') return 'none owns this path';
   const name = code(`${evidence.package} ${evidence.package_version}`.trimEnd(), maxChars);
   if (evidence.package_match === 'match') return `${name}: content as the package recorded it`;
   if (evidence.package_match === 'mismatch') return `${name}: *content differs from the package's record*`;
   return `${name}: the package records no checksum`;
 }
 
-export function verdictText({ verdict, policyRevision }: Alert, maxChars: number): string {
-  return `*${verdict.value}* at policy revision ${policyRevision}: ${code(verdict.why, maxChars)}`;
+export function verdictText({ verdict }: Alert, maxChars: number): string {
+  return `*${verdict.value}*: ${code(verdict.why, maxChars)}`;
 }
 
-export function countText({ counts, finding }: Alert, maxChars: number): string {
-  const where = code(finding.node, maxChars);
-  if (counts === undefined) return `first on ${where}; not counted yet`;
+export function whereText({ workload, node, evidence }: Finding, maxChars: number): string {
+  const image = evidence.image === '' ? [] : [`image ${code(evidence.image, maxChars)}`];
+  return [`${code(workload, 2 * maxChars)} on ${code(node, maxChars)}`, ...image].join('\n');
+}
+
+export function runnerText({ evidence: { exec } }: Finding, maxChars: number): string {
+  const user = exec.uid === 0 ? 'root (uid 0)' : `uid ${exec.uid}`;
+  return `${user}, pid ${exec.pid}${exec.cwd === '' ? '' : ` in ${code(exec.cwd, maxChars)}`}`;
+}
+
+export function countText({ counts, finding }: Alert): string {
+  const first = timeText(finding.ts_ns);
+  if (counts === undefined) return `first ${first}; not counted yet`;
   const times = counts.count === 1 ? 'once' : `${counts.count.toLocaleString('en-US')} times`;
   const nodes = counts.nodes === 1 ? '1 node' : `${counts.nodes.toLocaleString('en-US')} nodes`;
-  return `${times} on ${nodes} when this was posted, first on ${where}`;
+  return counts.count === 1 ? `once, ${first}` : `${times} on ${nodes}, first ${first}`;
+}
+
+const ROLE_WORDS: Readonly<Record<string, string>> = {
+  library: 'a library of the process',
+  loader: 'the loader of the process',
+  script: 'a script',
+};
+
+/** What is odd about how it ran; the others say how the record was made. */
+const FLAG_WORDS: Readonly<Record<string, string>> = {
+  memfd: 'never was a file (memfd)',
+  unlinked: 'deleted by then',
+  upper_layer: 'written into the container, not part of its image',
+  setuid: "runs with its owner's rights (setuid)",
+  setgid: "runs with its group's rights (setgid)",
+  snapshot: 'ran before the probe started',
+};
+
+/** Undefined where it is the ordinary thing: a program's file, run as it lies there. */
+export function oddText({ role, evidence }: Finding, maxChars: number): string | undefined {
+  const kind = role === 'exec' || role === '' ? [] : [wordsFor(ROLE_WORDS, role, maxChars)];
+  const odd = [
+    ...kind,
+    ...evidence.flags.flatMap((flag) => (Object.hasOwn(FLAG_WORDS, flag) ? FLAG_WORDS[flag]! : [])),
+  ];
+  return odd.length === 0 ? undefined : odd.join('; ');
+}
+
+/** Whoever reads arguments as evidence must know when they are not all there. */
+export function argvNote({ evidence: { flags } }: Finding): string {
+  const notes = [
+    ...(flags.includes('redacted_argv') ? ['secrets taken out'] : []),
+    ...(flags.includes('truncated_argv') ? ['cut'] : []),
+  ];
+  return notes.length === 0 ? '' : `  (${notes.join(', ')})`;
 }
 
 /** Nanoseconds since the epoch as RFC 3339 with milliseconds; anything else as it is. */
@@ -56,15 +130,18 @@ export function argvText(argv: readonly string[]): string {
     : argv.map((argument) => (argument === '' ? "''" : quote(argument))).join(' ');
 }
 
-/** One line a parent, nearest first. */
+/** The nearest parents with their arguments, one line each; those above by their paths alone. */
 export function parentsText({ evidence }: Finding, maxChars: number): string {
   const { ancestors, parent_path: parentPath, ppid } = evidence.exec;
-  if (ancestors.length === 0) return `${code(parentPath, maxChars)} pid ${ppid}`;
-  const lines = ancestors
-    .slice(0, MAX_PARENTS)
-    .map(({ path, pid, argv }) => `${code(path, maxChars)} pid ${pid}: ${code(argvText(argv), maxChars)}`);
-  const rest = ancestors.length - lines.length;
-  return [...lines, ...(rest > 0 ? [`and ${rest} more above`] : [])].join('\n');
+  if (ancestors.length === 0) return parentPath === '' ? `pid ${ppid}` : `${code(parentPath, maxChars)} pid ${ppid}`;
+  const lines = ancestors.slice(0, MAX_PARENTS).map(({ path, pid, argv }) => {
+    const more = argv.length > 1 ? `: ${code(argvText(argv), maxChars)}` : '';
+    return `${code(path, maxChars)} pid ${pid}${more}`;
+  });
+  const above = ancestors.slice(MAX_PARENTS, MAX_PARENTS + MAX_ABOVE).map(({ path }) => code(path, MIN_PATH_CHARS));
+  const rest = ancestors.length - MAX_PARENTS - above.length;
+  if (rest > 0) above.push(`${rest} more`);
+  return [...lines, ...(above.length > 0 ? [`below ${above.join(' ← ')}`] : [])].join('\n');
 }
 
 export function workloadsText({ otherWorkloads, moreWorkloads }: Alert, maxChars: number): string {

@@ -114,7 +114,10 @@ test('a message holds the evidence', () => {
   ];
   const base = makeFinding();
   const exec = { ...base.evidence.exec, argv: ['miner', '--name', 'two words'], ancestors };
-  const finding = { severity: 'high' as const, evidence: { flags: ['setuid'], image: 'sha256:1234', exec } };
+  const finding = {
+    severity: 'high' as const,
+    evidence: { flags: ['setuid', 'redacted_argv'], image: 'sha256:1234', exec },
+  };
   const alert = makeAlert(finding, {
     counts: { count: 1204, nodes: 3 },
     otherWorkloads: ['session/eve'],
@@ -122,25 +125,49 @@ test('a message holds the evidence', () => {
   });
   const text = allText(findingMessage(alert, access));
   for (const part of [
-    ...['High: unapproved-binary', '`/usr/local/bin/miner`', base.sha256, '`exact`', '`held`', '*unapproved*'],
-    ...['policy revision 7', '`systemd/cron.service`', '1,204 times on 3 nodes', '`web-1`', '2026-09-21T14:13:20.123Z'],
-    ...['uid 1000', 'No package owns this path', '`sha256:1234`', '`setuid`', '`/tmp`', "miner --name 'two words'"],
-    ...[
-      '`/usr/bin/dash` pid 20',
-      "sh -c 'a b'",
-      '`/usr/lib/systemd/systemd` pid 1',
-      '`session/eve`, and at least 2 more',
-    ],
-    ...['curl -sS -X POST http://127.0.0.1:7070/v1/approvals', base.finding_id],
+    ...['High: unapproved-binary, setuid', '`/usr/local/bin/miner`', base.sha256, 'exactly the bytes', '*unapproved*'],
+    ...['1,204 times on 3 nodes, first 2026-09-21T14:13:20.123Z', '`systemd/cron.service` on `web-1`'],
+    ...['uid 1000, pid 4242 in `/tmp`', 'none owns this path', 'image `sha256:1234`', '(setuid)', "--name 'two words'"],
+    ...["`/usr/bin/dash` pid 20: `sh -c 'a b'`", '`/usr/lib/systemd/systemd` pid 1', 'secrets taken out'],
+    ...['`session/eve`, and at least 2 more', 'curl -sS -X POST http://127.0.0.1:7070/v1/approvals', base.finding_id],
   ]) {
     assert.ok(text.includes(part), `${part} is missing in\n${text}`);
   }
   assert.ok(!text.includes('repeat'));
 });
 
+test('a message holds nothing that tells nothing', () => {
+  const exec = { ...makeFinding().evidence.exec, cwd: '', ancestors: [] };
+  const finding = { evidence: { flags: ['fine_ctime', 'script', 'overlay'], exec } };
+  const message = findingMessage(makeAlert(finding), access);
+  const text = allText(message);
+  assert.doesNotMatch(text, /_none_|read from|policy revision|Image|Flags|Note|undefined/);
+  assert.ok(sizeOf(message.blocks!) < 2_500, `${sizeOf(message.blocks!)}`);
+});
+
+test('of a long line of ancestors the nearest show what they ran, those above their paths', () => {
+  const ancestors = Array.from({ length: 12 }, (_, n) => {
+    return { exec_id: `b:${n}`, pid: 100 - n, path: `/bin/a${n}`, argv: [`a${n}`, 'x'.repeat(4000)] };
+  });
+  const exec = { ...makeFinding().evidence.exec, ancestors };
+  const text = allText(findingMessage(makeAlert({ evidence: { exec } }), access));
+  const [, started = ''] = text.split('*Started by*\n');
+  const lines = started.split('\n').slice(0, 4);
+  assert.match(lines[0]!, /^`\/bin\/a0` pid 100: `a0 x+ … \[\d+ characters cut\] … x+`$/);
+  assert.equal(lines[3], 'below `/bin/a3` ← `/bin/a4` ← `/bin/a5` ← `/bin/a6` ← `/bin/a7` ← 4 more');
+  assert.ok(lines.join('').length < 700);
+});
+
+test('a digest that is not sure, a library, and code that was never a file are said so', () => {
+  const digest = { source: 'held', strength: 'racy', reason: '' };
+  const text = allText(findingMessage(makeAlert({ role: 'library', evidence: { digest, flags: ['memfd'] } }), access));
+  assert.match(text, /not sure: the file was written in the moment it ran/);
+  assert.match(text, /\*Note\* {2}a library of the process; never was a file \(memfd\)/);
+});
+
 test('a finding without a digest says why, and offers no approval', () => {
   const text = allText(findingMessage(makeAlert({ rule: 'hash-missing', severity: 'low', sha256: '' }), access));
-  assert.ok(text.includes('*SHA-256*  none: `too_large`'));
+  assert.ok(text.includes('*SHA-256*  none: the file is larger than the probe reads'));
   assert.ok(text.includes('/v1/findings/') && !text.includes('/v1/approvals'));
 });
 

@@ -2,15 +2,18 @@ import type { Alert } from './alert.ts';
 import { type Block, fields, header, LIMITS, type SlackMessage, section, sizeOf } from './block-kit.ts';
 import { type ApiAccess, nextStep, showFinding } from './commands.ts';
 import {
+  argvNote,
   argvText,
   countText,
   digestText,
+  oddText,
   packageText,
   parentsText,
   REPEAT_NOTE,
-  timeText,
+  runnerText,
   title,
   verdictText,
+  whereText,
   workloadsText,
 } from './describe.ts';
 import { code, codeBlock, commandBlock } from './mrkdwn.ts';
@@ -50,26 +53,27 @@ export function oneLine(alert: Alert): string {
 
 function findingBlocks(alert: Alert, next: Block, room: (chars: number) => number): Block[] {
   const { finding } = alert;
-  const { exec, flags, image } = finding.evidence;
+  const { exec } = finding.evidence;
   const others = workloadsText(alert, room(100));
-  const lines = [`*Binary*  ${code(finding.path, room(700))}`, `*SHA-256*  ${digestText(finding, MIN_TEXT_CHARS)}`];
+  const odd = oddText(finding, MIN_TEXT_CHARS);
+  const what = [
+    `*What*  ${code(finding.path, room(700))}`,
+    ...(odd === undefined ? [] : [`*Note*  ${odd}`]),
+    `*SHA-256*  ${digestText(finding, MIN_TEXT_CHARS)}`,
+    `*Verdict*  ${verdictText(alert, room(500))}`,
+  ];
   return [
     header(title(alert)),
     ...(alert.mayRepeat ? [section(REPEAT_NOTE)] : []),
-    section(lines.join('\n')),
-    section(`*Verdict*  ${verdictText(alert, room(700))}`),
+    section(what.join('\n')),
     fields([
-      `*Workload*\n${code(finding.workload, room(300))}`,
-      `*Seen*\n${countText(alert, room(100))}`,
-      `*First seen*\n${timeText(finding.ts_ns)}`,
-      `*Run by*\nuid ${exec.uid}, pid ${exec.pid}, as ${code(finding.role, MIN_TEXT_CHARS)}`,
+      `*Where*\n${whereText(finding, room(150))}`,
+      `*Seen*\n${countText(alert)}`,
+      `*Run by*\n${runnerText(finding, room(150))}`,
       `*Package*\n${packageText(finding, room(200))}`,
-      `*Image*\n${code(image, room(100))}`,
-      `*Flags*\n${code(flags.join(' '), room(120))}`,
-      `*Working directory*\n${code(exec.cwd, room(200))}`,
     ]),
-    section(`*Command*\n${codeBlock(argvText(exec.argv), room(1200))}`),
-    section(`*Started by*\n${parentsText(finding, room(150))}`),
+    section(`*Command*${argvNote(finding)}\n${codeBlock(argvText(exec.argv), room(1000))}`),
+    section(`*Started by*\n${parentsText(finding, room(120))}`),
     ...(others === '' ? [] : [section(`*Also in*  ${others}`)]),
     next,
     section(`finding ${code(finding.finding_id, 80)}`),
