@@ -2,11 +2,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { type Batch, decodeBatch, peekHeader } from './batch-decode.ts';
 import { encodeBatch } from './batch-encode.ts';
+import { damagedRecord, writeRecord } from './damaged-record.fixture.ts';
 import { rowsOf } from './event-rows.fixture.ts';
 import { EVENTS, eventByName } from './events.ts';
 import type { EventDefinition } from './field.ts';
 import { type Random, seededRandom } from './mutation.fixture.ts';
-import { damagedRecord, writeRecord } from './ring-record.fixture.ts';
 import { readRecordHead, ringDecoder, ringRefusal } from './ring-record.ts';
 import { type Message, messageOf, mutateMessage } from './structured-mutation.fixture.ts';
 
@@ -54,9 +54,9 @@ function fuzzMessages(seed: number, from: number, to: number): Tally {
   });
 }
 
-/** All golden messages there are. */
+/** All golden messages there are, of every version that is still read. */
 export function goldenMessages(): Message[] {
-  return readdirSync(GOLDEN)
+  return readdirSync(GOLDEN, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.cbor'))
     .map((name) => messageOf(name, new Uint8Array(readFileSync(new URL(name, GOLDEN)))));
 }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { writeRecord } from './damaged-record.fixture.ts';
 import { blankRow, rowArbitrary } from './event-rows.fixture.ts';
 import { EVENTS } from './events.ts';
 import { exit } from './exit.ts';
 import type { EventDefinition, RowOf } from './field.ts';
 import { recordLayout } from './layout.ts';
-import { writeRecord } from './ring-record.fixture.ts';
 import { readRecordHead, ringDecoder, ringRefusal } from './ring-record.ts';
 
 const kernelEvents: EventDefinition[] = Object.values(EVENTS).filter(({ id }) => id > 0);
