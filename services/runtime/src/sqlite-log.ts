@@ -24,19 +24,29 @@ export function encodeRow({ key, value }: Message): Row {
   return packed.byteLength < value.byteLength ? { ...plain, encoding: ZSTD, value: packed } : plain;
 }
 
-function decodeRow(row: Record<string, SQLOutputValue>): BusRecord {
-  const stored = row.value as Uint8Array;
-  return {
-    offset: row.offset as number,
-    key: row.key as string,
-    publishedAtMs: row.at_ms as number,
-    value: row.encoding === ZSTD ? unpack(stored, row.size as number) : stored,
-  };
+/** The records of rows as they are stored; packed values are unpacked together, and share one piece of memory. */
+function decodeRows(rows: readonly Record<string, SQLOutputValue>[]): BusRecord[] {
+  const packed = rows.filter(({ encoding }) => encoding === ZSTD);
+  const unpacked = packed.length === 0 ? NOTHING : unpackAll(packed);
+  let at = 0;
+  return rows.map(({ offset, key, at_ms, size, encoding, value }) => {
+    const facts = { offset: offset as number, key: key as string, publishedAtMs: at_ms as number };
+    if (encoding !== ZSTD) return { ...facts, value: value as Uint8Array };
+    at += size as number;
+    return { ...facts, value: unpacked.subarray(at - (size as number), at) };
+  });
 }
 
-function unpack(packed: Uint8Array, sizeBytes: number): Uint8Array {
-  const { buffer, byteOffset, byteLength } = zstdDecompressSync(packed, { chunkSize: sizeBytes });
-  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+const NOTHING = Buffer.alloc(0);
+
+/** zstd frames one after the other unpack to their contents one after the other (RFC 8878 §3): one call, not 31 µs each. */
+function unpackAll(rows: readonly Record<string, SQLOutputValue>[]): Buffer {
+  const sizeBytes = rows.reduce((sum, { size }) => sum + (size as number), 0);
+  const frames =
+    rows.length === 1 ? (rows[0]!.value as Uint8Array) : Buffer.concat(rows.map(({ value }) => value as Uint8Array));
+  const unpacked = zstdDecompressSync(frames, { chunkSize: sizeBytes });
+  if (unpacked.length !== sizeBytes) throw new Error(`records of ${sizeBytes} bytes unpack to ${unpacked.length}`);
+  return unpacked;
 }
 
 /** One topic's table. Every function is one short synchronous SQLite call. */
@@ -177,13 +187,12 @@ function batchEnd(
 }
 
 function readRange(range: StatementSync, from: number, to: number, maxBytes: number): BusRecord[] {
-  const records: BusRecord[] = [];
+  const rows: Record<string, SQLOutputValue>[] = [];
   let bytes = 0;
   for (const row of range.iterate(from, to)) {
-    const record = decodeRow(row);
-    records.push(record);
-    bytes += record.value.byteLength;
+    rows.push(row);
+    bytes += row.size as number;
     if (bytes >= maxBytes) break;
   }
-  return records;
+  return decodeRows(rows);
 }
