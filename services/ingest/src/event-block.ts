@@ -2,26 +2,73 @@
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { HEADER_COLUMNS, type StoreColumn, storeColumns } from '@bintrail/schemas/clickhouse.ts';
 import { isTextKind, NUMBER_FORMATS, type NumberColumn, type TextColumn } from '@bintrail/schemas/column.ts';
-import type { EventDefinition } from '@bintrail/schemas/field.ts';
-import { lowCardinalityData, type NativeColumn, nativeBlock, numberData, stringData } from './native-block.ts';
+import type { EventDefinition, Kind } from '@bintrail/schemas/field.ts';
+import {
+  type ColumnData,
+  lowCardinalityData,
+  type NativeColumn,
+  nativeBlock,
+  numberData,
+  runsData,
+  stringData,
+} from './native-block.ts';
 
 /** The block of at least one message, rows in the order of the messages. `atMs` is the plan's time, not the clock's. */
 export function eventBlock(definition: EventDefinition, batches: readonly Batch[], atMs: number): Buffer {
-  const rows = batches.reduce((sum, batch) => sum + batch.rows, 0);
-  const headerData: Record<string, readonly Uint8Array[]> = {
-    node: lowCardinalityData(batches.map((batch) => constantText(batch.node, batch.rows))),
-    boot: lowCardinalityData(batches.map((batch) => constantText(batch.boot, batch.rows))),
-    probe_epoch: numberData(batches.map((batch) => new BigUint64Array(batch.rows).fill(batch.probeEpoch))),
+  const lengths = batches.map((batch) => batch.rows);
+  const rows = lengths.reduce((sum, length) => sum + length, 0);
+  const headerData: Record<string, ColumnData> = {
+    node: runsData(namesOf(batches, 'node'), lengths),
+    boot: runsData(namesOf(batches, 'boot'), lengths),
+    probe_epoch: numberData([epochs(batches, rows)]),
     ingested_at: numberData([new BigUint64Array(rows).fill(BigInt(atMs))]),
   };
-  const kinds = new Map(definition.fields.map((field) => [field.name, field.kind]));
-  const columns = storeColumns(definition).map((column, index): NativeColumn => {
-    if (index < HEADER_COLUMNS.length) return { ...column, data: headerData[column.name]! };
+  const columns = layoutOf(definition).map(({ column, kind }): NativeColumn => {
+    if (kind === undefined) return { ...column, data: headerData[column.name]! };
     const parts = batches.map((batch) => batch.columns.get(column.name)!);
-    if (!isTextKind(kinds.get(column.name)!)) return { ...column, data: numberData(parts as NumberColumn[]) };
-    return { ...column, data: textData(column, parts as TextColumn[]) };
+    if (!isTextKind(kind)) return { ...column, data: numberData(parts as NumberColumn[]) };
+    const texts = parts as TextColumn[];
+    return { ...column, data: column.type === 'String' ? stringData(texts) : lowCardinalityData(texts) };
   });
   return nativeBlock(columns, rows);
+}
+
+/** A column of the table; `kind` is undefined where it comes from the header of the message. */
+type Layout = readonly { readonly column: StoreColumn; readonly kind: Kind | undefined }[];
+
+const layouts = new WeakMap<EventDefinition, Layout>();
+
+function layoutOf(definition: EventDefinition): Layout {
+  const known = layouts.get(definition);
+  if (known !== undefined) return known;
+  const kinds = new Map(definition.fields.map((field) => [field.name, field.kind]));
+  const layout = storeColumns(definition).map((column, index) => ({
+    column,
+    kind: index < HEADER_COLUMNS.length ? undefined : kinds.get(column.name),
+  }));
+  layouts.set(definition, layout);
+  return layout;
+}
+
+/** The name of each message as bytes; equal ones in a row share them. */
+function namesOf(batches: readonly Batch[], which: 'node' | 'boot'): Uint8Array[] {
+  const known = new Map<string, Uint8Array>();
+  return batches.map((batch) => {
+    const name = batch[which];
+    const bytes = known.get(name) ?? Buffer.from(name);
+    known.set(name, bytes);
+    return bytes;
+  });
+}
+
+function epochs(batches: readonly Batch[], rows: number): BigUint64Array {
+  const column = new BigUint64Array(rows);
+  let at = 0;
+  for (const { probeEpoch, rows: length } of batches) {
+    column.fill(probeEpoch, at, at + length);
+    at += length;
+  }
+  return column;
 }
 
 /**
@@ -41,14 +88,6 @@ export function expandedSizeBytes(definition: EventDefinition, batch: Batch): nu
 function textsSizeBytes({ dict, codes }: TextColumn): number {
   if (dict.length === 1) return dict[0]!.length * codes.length;
   let sizeBytes = 0;
-  for (const code of codes) sizeBytes += dict[code]!.length;
+  for (let row = 0; row < codes.length; row++) sizeBytes += dict[codes[row]!]!.length;
   return sizeBytes;
-}
-
-function textData(column: StoreColumn, parts: readonly TextColumn[]): Uint8Array[] {
-  return column.type === 'String' ? stringData(parts) : lowCardinalityData(parts);
-}
-
-function constantText(text: string, rows: number): TextColumn {
-  return { dict: [Buffer.from(text)], codes: new Uint8Array(rows) };
 }

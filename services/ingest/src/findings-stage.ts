@@ -2,7 +2,7 @@
 import type { BusRecord, Plan } from '@bintrail/runtime/bus.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
 import { type Finding, findingSchema } from '@bintrail/schemas/finding.ts';
-import type { DeadRecord } from './plan-blocks.ts';
+import type { DeadRecord } from './messages.ts';
 import { blockToken } from './plan-blocks.ts';
 import { type RecordColumn, recordBlock } from './record-block.ts';
 

@@ -8,7 +8,7 @@ import type { Store } from '@bintrail/runtime/store.ts';
 import { TOPICS } from '@bintrail/schemas/topics.ts';
 import { createStoreEvents } from './events-stage.ts';
 import { storeFindings } from './findings-stage.ts';
-import type { DeadRecord } from './plan-blocks.ts';
+import { createMessageReader, type DeadRecord } from './messages.ts';
 
 export type IngestOptions = {
   readonly bus: Bus;
@@ -24,9 +24,10 @@ export type Ingest = {
   close(): Promise<void>;
 };
 
-// Many small messages make one block: an INSERT costs milliseconds however few rows it has. What a plan may blow up to
-// does not matter, its blocks are cut by their own limits.
-const EVENTS_PLAN = { topic: TOPICS.events, group: 'ingest', maxRecords: 4096, maxBytes: 8 * 1024 * 1024 };
+// Many small messages make one block: an INSERT costs milliseconds however few rows it has, and the last rows of one of
+// 100 thousand half of what those of one of 50 thousand cost. What a plan may blow up to does not matter, its blocks are
+// cut by their own limits.
+const EVENTS_PLAN = { topic: TOPICS.events, group: 'ingest', maxRecords: 16_384, maxBytes: 16 * 1024 * 1024 };
 const FINDINGS_PLAN = {
   topic: TOPICS.findings,
   group: 'ingest-findings',
@@ -43,11 +44,13 @@ export function createIngest({ bus, store, log, metrics, backoff }: IngestOption
     return { ...where, reason, bytes: record.value };
   };
   const common = { bus, log, metrics, deadTopic: TOPICS.dead, ...(backoff && { backoff }) };
-  const storeEvents = createStoreEvents(store);
+  const messages = createMessageReader();
+  const storeEvents = createStoreEvents(store, messages);
   const events = pump({
     ...common,
     ...EVENTS_PLAN,
     stage: 'ingest',
+    ahead: messages.ahead,
     process: async (plan) => {
       const outcome = await storeEvents(plan);
       repeats.inc(outcome.repeats);

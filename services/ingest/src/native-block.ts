@@ -8,33 +8,77 @@
  *
  * Numbers are little-endian, as typed arrays are on every machine Node's x64 and arm64 builds run on.
  */
-import { makeCodes, type NumberColumn, type TextColumn } from '@bintrail/schemas/column.ts';
+import { type Codes, makeCodes, type NumberColumn, type TextColumn } from '@bintrail/schemas/column.ts';
+import { mergeDictionaries } from './merge-dictionaries.ts';
 
-/** One column of a block: its data as byte chunks, in order. */
-export type NativeColumn = { readonly name: string; readonly type: string; readonly data: readonly Uint8Array[] };
+/** A column's data: how long it is, and a function that writes it there. A block is written once, in one piece. */
+export type ColumnData = {
+  readonly sizeBytes: number;
+  /** Writes from `at` and returns where it ended. */
+  readonly write: (into: Uint8Array, at: number) => number;
+};
+
+/** One column of a block. */
+export type NativeColumn = { readonly name: string; readonly type: string; readonly data: ColumnData };
 
 // SerializationLowCardinality.cpp: keys stand in the block itself, no shared dictionary.
 const HAS_ADDITIONAL_KEYS = 1 << 9;
+const U64_BYTES = 8;
+/** Of a value below 2^31. */
+const MAX_VARUINT_BYTES = 5;
 
 /** Joins columns to one block. All of them must hold exactly `rows` values. */
 export function nativeBlock(columns: readonly NativeColumn[], rows: number): Buffer {
-  const parts: Uint8Array[] = [varuint(columns.length), varuint(rows)];
-  for (const { name, type, data } of columns) {
-    parts.push(nativeString(Buffer.from(name)), nativeString(Buffer.from(type)), ...data);
-  }
-  return Buffer.concat(parts);
+  const names = columns.map(({ name, type }) => [Buffer.from(name), Buffer.from(type)] as const);
+  let sizeBytes = 2 * MAX_VARUINT_BYTES;
+  for (const [name, type] of names) sizeBytes += stringBytes(name.length) + stringBytes(type.length);
+  for (const { data } of columns) sizeBytes += data.sizeBytes;
+  const block = Buffer.allocUnsafeSlow(sizeBytes);
+  let at = writeVaruint(block, writeVaruint(block, 0, columns.length), rows);
+  columns.forEach(({ data }, index) => {
+    for (const text of names[index]!) at = writeString(block, at, text);
+    at = data.write(block, at);
+  });
+  return block.subarray(0, at);
 }
 
 /** Data of a number or FixedString column: the arrays' own bytes, one after the other. All are of one type. */
-export function numberData(arrays: readonly NumberColumn[]): Uint8Array[] {
-  const length = arrays.reduce((sum, array) => sum + array.length, 0);
+export function numberData(arrays: readonly NumberColumn[]): ColumnData {
+  let length = 0;
+  for (const array of arrays) length += array.length;
+  const [first] = arrays;
+  const sizeBytes = length * first!.BYTES_PER_ELEMENT;
+  const write = (into: Uint8Array, at: number): number => {
+    // Joined as elements, then copied once: a view of the bytes of each small array costs more than the copy.
+    const joined = arrays.length === 1 ? first! : joinNumbers(arrays, length);
+    into.set(bytesOf(joined), at);
+    return at + sizeBytes;
+  };
+  return { sizeBytes, write };
+}
+
+function joinNumbers(arrays: readonly NumberColumn[], length: number): NumberColumn {
   const joined = new (arrays[0]!.constructor as new (length: number) => Uint8Array)(length);
   let at = 0;
   for (const array of arrays) {
     joined.set(array as Uint8Array, at);
     at += array.length;
   }
-  return [bytesOf(joined)];
+  return joined;
+}
+
+/** Data of a column of 32-byte strings. */
+export function fixedStringData(strings: readonly Uint8Array[]): ColumnData {
+  const sizeBytes = strings.reduce((sum, { length }) => sum + length, 0);
+  const write = (into: Uint8Array, from: number): number => {
+    let at = from;
+    for (const string of strings) {
+      into.set(string, at);
+      at += string.length;
+    }
+    return at;
+  };
+  return { sizeBytes, write };
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: NumberColumn): Uint8Array {
@@ -42,95 +86,101 @@ function bytesOf({ buffer, byteOffset, byteLength }: NumberColumn): Uint8Array {
 }
 
 /** Data of a LowCardinality(String) column: one dictionary for all parts, their codes moved over to it. */
-export function lowCardinalityData(parts: readonly TextColumn[]): Uint8Array[] {
+export function lowCardinalityData(parts: readonly TextColumn[]): ColumnData {
   const { keys, remap } = mergeDictionaries(parts);
-  const rows = parts.reduce((sum, part) => sum + part.codes.length, 0);
+  let rows = 0;
+  for (const { codes } of parts) rows += codes.length;
   const indexes = makeCodes(rows, keys.length);
   let at = 0;
   let first = 0;
   for (const { dict, codes } of parts) {
     if (dict.length === 1) indexes.fill(remap[first]!, at, at + codes.length);
-    else for (let row = 0; row < codes.length; row++) indexes[at + row] = remap[first + codes[row]!]!;
+    else moveCodes(indexes, at, codes, remap, first);
     at += codes.length;
     first += dict.length;
   }
-  const width = BigInt(Math.log2(indexes.BYTES_PER_ELEMENT));
-  const head = BigUint64Array.of(1n, width | BigInt(HAS_ADDITIONAL_KEYS), BigInt(keys.length));
-  return [bytesOf(head), ...keys, bytesOf(BigUint64Array.of(BigInt(rows))), bytesOf(indexes)];
+  return dictionaryData(keys, indexes);
 }
 
-/** The distinct texts of all parts, and for each text of each part in turn which of them it is. */
-function mergeDictionaries(parts: readonly TextColumn[]): { keys: Uint8Array[]; remap: number[] } {
-  const codeOf = new Map<string, number>();
-  const keys: Uint8Array[] = [];
-  const remap: number[] = [];
-  let last: readonly Uint8Array[] | undefined;
-  for (const { dict } of parts) {
-    // Most columns of small messages hold one text, and the same as in the message before.
-    if (last !== undefined && dict.length === 1 && last.length === 1 && sameBytes(dict[0]!, last[0]!)) {
-      remap.push(remap.at(-1)!);
-      continue;
-    }
-    last = dict;
-    for (const text of dict) {
-      const key = latin1(text);
-      let code = codeOf.get(key);
-      if (code === undefined) {
-        code = keys.length;
-        codeOf.set(key, code);
-        keys.push(nativeString(text));
-      }
-      remap.push(code);
-    }
-  }
-  return { keys, remap };
+/** Data of a LowCardinality(String) column whose texts stay the same for runs of rows. */
+export function runsData(texts: readonly Uint8Array[], lengths: readonly number[]): ColumnData {
+  const { keys, remap } = mergeDictionaries(texts.map((text) => ({ dict: [text] })));
+  const indexes = makeCodes(
+    lengths.reduce((sum, length) => sum + length, 0),
+    keys.length,
+  );
+  let at = 0;
+  lengths.forEach((length, run) => {
+    indexes.fill(remap[run]!, at, at + length);
+    at += length;
+  });
+  return dictionaryData(keys, indexes);
 }
 
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a === b) return true;
-  if (a.length !== b.length) return false;
-  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
-  return true;
+function moveCodes(indexes: Codes, at: number, codes: Codes, remap: readonly number[], first: number): void {
+  for (let row = 0; row < codes.length; row++) indexes[at + row] = remap[first + codes[row]!]!;
 }
 
-function latin1(text: Uint8Array): string {
-  const bytes = text instanceof Buffer ? text : Buffer.from(text.buffer, text.byteOffset, text.byteLength);
-  return bytes.toString('latin1');
+function dictionaryData(keys: readonly Uint8Array[], indexes: Codes): ColumnData {
+  let sizeBytes = 4 * U64_BYTES + indexes.byteLength;
+  for (const key of keys) sizeBytes += stringBytes(key.length);
+  const write = (into: Uint8Array, from: number): number => {
+    const width = BigInt(Math.log2(indexes.BYTES_PER_ELEMENT));
+    const head = BigUint64Array.of(1n, width | BigInt(HAS_ADDITIONAL_KEYS), BigInt(keys.length));
+    into.set(bytesOf(head), from);
+    let at = from + head.byteLength;
+    for (const key of keys) at = writeString(into, at, key);
+    into.set(bytesOf(BigUint64Array.of(BigInt(indexes.length))), at);
+    at += U64_BYTES;
+    into.set(bytesOf(indexes), at);
+    return at + indexes.byteLength;
+  };
+  return { sizeBytes, write };
 }
 
 /** Data of a String column. */
-export function stringData(parts: readonly TextColumn[]): Uint8Array[] {
-  return parts.map(({ dict, codes }) => {
-    const texts = dict.map(nativeString);
-    let sizeBytes = 0;
-    for (const code of codes) sizeBytes += texts[code]!.length;
-    const data = new Uint8Array(sizeBytes);
-    let at = 0;
-    for (const code of codes) {
-      const text = texts[code]!;
-      data.set(text, at);
-      at += text.length;
+export function stringData(parts: readonly TextColumn[]): ColumnData {
+  let sizeBytes = 0;
+  for (const { dict, codes } of parts) {
+    if (dict.length === 1) sizeBytes += codes.length * stringBytes(dict[0]!.length);
+    else for (let row = 0; row < codes.length; row++) sizeBytes += stringBytes(dict[codes[row]!]!.length);
+  }
+  const write = (into: Uint8Array, from: number): number => {
+    let at = from;
+    for (const { dict, codes } of parts) {
+      for (let row = 0; row < codes.length; row++) at = writeString(into, at, dict[codes[row]!]!);
     }
-    return data;
-  });
+    return at;
+  };
+  return { sizeBytes, write };
 }
 
-function nativeString(bytes: Uint8Array): Uint8Array {
-  const length = varuint(bytes.length);
-  const string = new Uint8Array(length.length + bytes.length);
-  string.set(length);
-  string.set(bytes, length.length);
-  return string;
+/** Bytes of a string of this length with its length before it. */
+function stringBytes(length: number): number {
+  let sizeBytes = length + 1;
+  for (let rest = length >>> 7; rest > 0; rest >>>= 7) sizeBytes += 1;
+  return sizeBytes;
+}
+
+/** Below this a loop is faster than a call into the engine's copy. */
+const SHORT_BYTES = 32;
+
+function writeString(into: Uint8Array, from: number, bytes: Uint8Array): number {
+  const { length } = bytes;
+  const at = writeVaruint(into, from, length);
+  if (length < SHORT_BYTES) for (let index = 0; index < length; index++) into[at + index] = bytes[index]!;
+  else into.set(bytes, at);
+  return at + length;
 }
 
 /** LEB128, as ClickHouse's writeVarUInt. Values below 2^31. */
-function varuint(value: number): Uint8Array {
-  const bytes: number[] = [];
+function writeVaruint(into: Uint8Array, from: number, value: number): number {
+  let at = from;
   let rest = value;
   while (rest >= 0x80) {
-    bytes.push((rest & 0x7f) | 0x80);
+    into[at++] = (rest & 0x7f) | 0x80;
     rest >>>= 7;
   }
-  bytes.push(rest);
-  return Uint8Array.from(bytes);
+  into[at++] = rest;
+  return at;
 }

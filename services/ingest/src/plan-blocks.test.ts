@@ -6,7 +6,8 @@ import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
 import { blankRow } from '@bintrail/schemas/event-rows.fixture.ts';
 import { EVENTS } from '@bintrail/schemas/events.ts';
 import type { RowOf } from '@bintrail/schemas/field.ts';
-import { MAX_BLOCK_BYTES, MAX_BLOCK_ROWS, type PlanOutcome, planBlocks, type TableBlock } from './plan-blocks.ts';
+import { MAX_BLOCK_BYTES } from './messages.ts';
+import { MAX_BLOCK_ROWS, type PlanOutcome, planBlocks, type TableBlock } from './plan-blocks.ts';
 import { messageKey } from './repeats.ts';
 import { HEADER, planOf } from './store.fixture.ts';
 

@@ -3,12 +3,13 @@
  * before: a replay yields the same blocks, byte for byte, under the same tokens, and ClickHouse takes each one once.
  */
 
-import type { BusRecord, Plan } from '@bintrail/runtime/bus.ts';
-import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
+import type { Plan } from '@bintrail/runtime/bus.ts';
+import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { EVENTS } from '@bintrail/schemas/events.ts';
 import type { EventDefinition } from '@bintrail/schemas/field.ts';
 import { type MessageRow, messageRowsBlock } from './batches-table.ts';
-import { eventBlock, expandedSizeBytes } from './event-block.ts';
+import { eventBlock } from './event-block.ts';
+import { type DeadRecord, MAX_BLOCK_BYTES, type ReadMessage, readMessage } from './messages.ts';
 import { messageKey } from './repeats.ts';
 
 /** A complete INSERT: one block for one table, under the token that makes it count once. */
@@ -19,9 +20,6 @@ export type TableBlock = {
   readonly body: Uint8Array;
 };
 
-/** A record that is no message, and why. */
-export type DeadRecord = { readonly record: BusRecord; readonly reason: string; readonly detail: string };
-
 export type PlanOutcome = {
   readonly dead: readonly DeadRecord[];
   /** Event rows in the blocks. */
@@ -30,9 +28,8 @@ export type PlanOutcome = {
   readonly repeats: number;
 };
 
-/** Limits of one block. Its rows are counted with their texts written out, as the roll-ups read them. */
+/** Most rows of one block. */
 export const MAX_BLOCK_ROWS = 100_000;
-export const MAX_BLOCK_BYTES = 64 * 1024 * 1024;
 
 type OpenBlock = { readonly index: number; readonly batches: Batch[]; rows: number; sizeBytes: number };
 
@@ -41,14 +38,18 @@ type OpenBlock = { readonly index: number; readonly batches: Batch[]; rows: numb
  * stored (`batches`) last. `earlier` holds the {@link messageKey} of every message of the plan that stands at an offset
  * below the plan's. Only open blocks are held in memory, at most one per table.
  */
-export function* planBlocks(plan: Plan, earlier: ReadonlySet<string>): Generator<TableBlock, PlanOutcome> {
+export function* planBlocks(
+  plan: Plan,
+  earlier: ReadonlySet<string>,
+  read: ReadMessage = readMessage,
+): Generator<TableBlock, PlanOutcome> {
   const seen = new Set(earlier);
   const open = new Map<EventDefinition, OpenBlock>();
   const dead: DeadRecord[] = [];
   const messages: MessageRow[] = [];
   let rows = 0;
   for (const record of plan.records) {
-    const message = readMessage(record);
+    const message = read(record);
     if ('reason' in message) {
       dead.push(message);
       continue;
@@ -70,18 +71,6 @@ export function* planBlocks(plan: Plan, earlier: ReadonlySet<string>): Generator
   }
   if (messages.length > 0) yield messagesBlock(plan, messages);
   return { dead, rows, repeats: messages.filter(({ repeat }) => repeat).length };
-}
-
-function readMessage(record: BusRecord): DeadRecord | { batch: Batch; definition: EventDefinition; sizeBytes: number } {
-  const decoded = decodeBatch(record.value);
-  if (!decoded.ok) return { record, reason: decoded.reason, detail: decoded.detail };
-  const { batch } = decoded;
-  const definition = EVENTS[batch.type];
-  const sizeBytes = expandedSizeBytes(definition, batch);
-  if (sizeBytes > MAX_BLOCK_BYTES) {
-    return { record, reason: 'too_large', detail: `${batch.rows} rows stand for ${sizeBytes} bytes` };
-  }
-  return { batch, definition, sizeBytes };
 }
 
 function fits(block: OpenBlock, batch: Batch, sizeBytes: number): boolean {

@@ -1,6 +1,14 @@
 /** Turns records (rows that are no events) into one Native block, by a list of columns. */
 import type { TextColumn } from '@bintrail/schemas/column.ts';
-import { lowCardinalityData, type NativeColumn, nativeBlock, numberData, stringData } from './native-block.ts';
+import {
+  type ColumnData,
+  fixedStringData,
+  lowCardinalityData,
+  type NativeColumn,
+  nativeBlock,
+  numberData,
+  stringData,
+} from './native-block.ts';
 
 /** How a value of a row is written. Texts are byte strings; a FixedString(32) takes exactly 32 bytes. */
 export type RecordColumn<Row> =
@@ -24,7 +32,7 @@ export function recordBlock<Row>(columns: readonly RecordColumn<Row>[], rows: re
   );
 }
 
-function columnData<Row>(column: RecordColumn<Row>, rows: readonly Row[]): readonly Uint8Array[] {
+function columnData<Row>(column: RecordColumn<Row>, rows: readonly Row[]): ColumnData {
   switch (column.type) {
     case 'UInt8':
       return numberData([Uint8Array.from(rows, column.of)]);
@@ -35,7 +43,7 @@ function columnData<Row>(column: RecordColumn<Row>, rows: readonly Row[]): reado
     case 'LowCardinality(String)':
       return lowCardinalityData([distinct(rows.map(column.of))]);
     case 'FixedString(32)':
-      return rows.map(column.of);
+      return fixedStringData(rows.map(column.of));
     default:
       return numberData([BigUint64Array.from(rows, column.of)]);
   }

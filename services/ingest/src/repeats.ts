@@ -1,8 +1,9 @@
 /** Finds the messages of a plan that the store holds already: a probe that cannot know sends again. */
-import type { Plan } from '@bintrail/runtime/bus.ts';
+import type { BusRecord, Plan } from '@bintrail/runtime/bus.ts';
 import type { Parameter, Store } from '@bintrail/runtime/store.ts';
 import { peekHeader } from '@bintrail/schemas/batch-decode.ts';
 import type { BatchHeader } from '@bintrail/schemas/batch-encode.ts';
+import type { DeadRecord, Message } from './messages.ts';
 
 type RunHeader = Omit<BatchHeader, 'batchSeq'>;
 
@@ -19,12 +20,18 @@ export function messageKey(header: BatchHeader): string {
 /**
  * Answers the {@link messageKey} of every message of a plan that stands at a lower offset of the same partition. A
  * replay of the plan gets the same answer: lower offsets belong to plans that were finished before it was made.
+ * `peek` knows messages that are decoded already; of the others the header is read.
  * @throws Transient when the store cannot be asked
  */
-export type FindEarlier = (plan: Plan) => Promise<Set<string>>;
+export type FindEarlier = (plan: Plan, peek?: Peek) => Promise<Set<string>>;
+
+type Peek = (record: BusRecord) => Message | DeadRecord | undefined;
+
+/** A header with the name of its run, made once. */
+type Known = BatchHeader & { readonly run: string };
 
 /** What was learned of a partition up to the offset `next`: no message of a run is above its `highest`. */
-type Partition = { readonly next: number; readonly highest: ReadonlyMap<string, number> };
+type Partition = { next: number; readonly highest: Map<string, number> };
 
 /** Runs held in memory; beyond them all are forgotten and asked for again. About 40 MB. */
 const MAX_RUNS = 200_000;
@@ -35,22 +42,33 @@ const MAX_RUNS = 200_000;
  */
 export function createFindEarlier(store: Store): FindEarlier {
   const partitions = new Map<string, Partition>();
-  return async (plan) => {
-    const headers = plan.records.map(({ value }) => peekHeader(value)).filter((header) => header !== undefined);
+  return async (plan, peek = () => undefined) => {
+    const headers = headersOf(plan, peek);
     const name = `${plan.busId}:${plan.topic}:${plan.partition}`;
     const known = partitions.get(name);
     // Another plan than the next one: an earlier try failed, or someone else took plans in between.
     const upToDate = known !== undefined && known.next === plan.from && known.highest.size < MAX_RUNS;
-    const highest = new Map(upToDate ? known.highest : []);
-    await learn(store, plan, highest, headers);
-    const doubtful = headers.filter((header) => header.batchSeq <= highest.get(runKey(header))!);
+    const highest = upToDate ? known.highest : new Map<string, number>();
+    const learnt = await learn(store, plan, highest, headers);
+    for (const [run, seq] of learnt) highest.set(run, seq);
+    const doubtful = headers.filter((header) => header.batchSeq <= highest.get(header.run)!);
     const earlier = await lookUp(store, plan, doubtful);
-    for (const header of headers) {
-      highest.set(runKey(header), Math.max(header.batchSeq, highest.get(runKey(header))!));
-    }
+    for (const { run, batchSeq } of headers) if (batchSeq > highest.get(run)!) highest.set(run, batchSeq);
     partitions.set(name, { next: plan.to, highest });
     return earlier;
   };
+}
+
+function headersOf(plan: Plan, peek: Peek): Known[] {
+  const headers: Known[] = [];
+  for (const record of plan.records) {
+    const message = peek(record);
+    const header = message === undefined ? peekHeader(record.value) : 'batch' in message ? message.batch : undefined;
+    if (header === undefined) continue;
+    const { node, boot, probeEpoch, batchSeq } = header;
+    headers.push({ node, boot, probeEpoch, batchSeq, run: runKey(header) });
+  }
+  return headers;
 }
 
 const HIGHEST = `
@@ -61,15 +79,22 @@ WHERE bus_id = {bus_id:String} AND topic = {topic:String} AND partition = {parti
     SELECT arrayJoin(arrayZip({nodes:Array(String)}, {boots:Array(String)}, {epochs:Array(UInt64)})))
 GROUP BY node, boot, probe_epoch`;
 
-/** Adds the runs of these headers to `highest`: -1 where the store has none of them. */
-async function learn(store: Store, plan: Plan, highest: Map<string, number>, headers: readonly BatchHeader[]) {
-  const unknown = new Map(headers.filter((header) => !highest.has(runKey(header))).map((one) => [runKey(one), one]));
-  for (const key of unknown.keys()) highest.set(key, -1);
+/** The highest numbers of the runs that `highest` does not hold: -1 where the store has none of them. */
+async function learn(
+  store: Store,
+  plan: Plan,
+  highest: ReadonlyMap<string, number>,
+  headers: readonly Known[],
+): Promise<Map<string, number>> {
+  const unknown = new Map(headers.filter(({ run }) => !highest.has(run)).map((header) => [header.run, header]));
+  const learnt = new Map<string, number>();
+  for (const run of unknown.keys()) learnt.set(run, -1);
   for (const part of inParts([...unknown.values()])) {
     for (const header of await ask(store, HIGHEST, partParameters(plan, part))) {
-      highest.set(runKey(header), header.batchSeq);
+      learnt.set(runKey(header), header.batchSeq);
     }
   }
+  return learnt;
 }
 
 // Well below the retention of `batches`: a row that a replay of the same plan could miss is never asked for.

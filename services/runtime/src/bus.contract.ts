@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { crashTests } from './bus.contract.crash.ts';
 import { followTests } from './bus.contract.follow.ts';
 import {
@@ -7,6 +8,7 @@ import {
   COMPACTED,
   hold,
   identity,
+  letGo,
   message,
   newLocation,
   openFor,
@@ -122,6 +124,40 @@ const planTests: ContractTest[] = [
         if (n > 0) assert.equal(plan.from, plans[n - 1]!.to);
         assert.equal(plan.busId, bus.id);
       }
+    },
+  },
+  {
+    name: 'what is handed ahead of its plan comes again in it, in order, and moves no bounds',
+    async run(t, adapter) {
+      const location = await newLocation();
+      const bus = await openFor(t, adapter, location);
+      const values = Array.from({ length: 9 }, (_, n) => `${n}`);
+      await bus.publish(
+        't',
+        values.map((value) => message('k', value)),
+      );
+      const ahead: BusRecord[] = [];
+      const limits = { topic: 't', group: 'g', maxRecords: 3, maxBytes: 1_000 };
+      const held = hold(bus, { ...limits, ahead: (records) => ahead.push(...records) });
+      const first = await held.next();
+      // An adapter has time for it here, and need not use it.
+      await delay(100);
+      await bus.publish('t', [message('k', '9')]);
+      first.acknowledge();
+      const second = await held.next();
+      assert.deepEqual(
+        second.plan.records.map((record) => text(record.value)),
+        ['3', '4', '5'],
+      );
+      for (const [n, record] of ahead.slice(0, 3).entries()) assert.equal(record, second.plan.records[n]);
+      await letGo(bus);
+      // What was only handed ahead belongs to no plan: the next process gets what is in hand, then the rest.
+      const plans = await take(await openFor(t, adapter, location), limits, 7);
+      assert.deepEqual(identity(plans[0]!), identity(second.plan));
+      assert.deepEqual(
+        plans.flatMap(({ records }) => records.map(({ value }) => text(value))),
+        [...values.slice(3), '9'],
+      );
     },
   },
   {

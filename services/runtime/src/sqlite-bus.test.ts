@@ -60,6 +60,38 @@ test('records all groups have acknowledged are removed, others stay', async (t) 
   assert.equal((await slow.next()).plan.from, 4);
 });
 
+test('the records of the next plan are handed ahead while one is in hand, no more than a plan holds', async (t) => {
+  const bus = openAt(t, await newLocation());
+  const values = ['a', 'b', 'c', 'd', 'e'];
+  await bus.publish(
+    't',
+    values.map((value) => message('k', value)),
+  );
+  const ahead: string[] = [];
+  const limits = { topic: 't', group: 'g', maxRecords: 2, maxBytes: 100 };
+  const group = hold(bus, { ...limits, ahead: (records) => ahead.push(...records.map(({ value }) => text(value))) });
+  const first = await group.next();
+  await until('they are read', () => ahead.length > 0);
+  assert.deepEqual(ahead, ['c', 'd']);
+  first.acknowledge();
+  await group.next();
+});
+
+test('a subscriber that throws on what comes ahead rejects done', async (t) => {
+  const bus = openAt(t, await newLocation());
+  await bus.publish('t', [message('k', 'a'), message('k', 'b')]);
+  const fail = () => {
+    throw new RangeError('no');
+  };
+  const subscription = bus.subscribe(
+    { topic: 't', group: 'g', maxRecords: 1, maxBytes: 100, ahead: fail },
+    async () => {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    },
+  );
+  await assert.rejects(subscription.done, RangeError);
+});
+
 test('a compacted topic keeps only the newest record of each key, and nothing a group has still to read', async (t) => {
   const bus = openAt(t, await newLocation());
   await bus.publish(
@@ -122,6 +154,19 @@ test('a drained bus gives its disk space back', async (t) => {
   };
   void acknowledge();
   await until('the file is small', () => statSync(join(folder, 'bus.db')).size < 8_000_000);
+});
+
+test('records packed and plain, small and large, are read back as they were', async (t) => {
+  const bus = openAt(t, await newLocation());
+  const sizes = [600, 0, 511, 100_000, 1, 512, 3_000_000, 20_000];
+  const values = sizes.map((size, n) => (n % 3 === 2 ? randomBytes(size) : Buffer.alloc(size, `${n}`)));
+  await bus.publish(
+    't',
+    values.map((value) => ({ key: 'k', value })),
+  );
+  const plans = await take(bus, { topic: 't', group: 'g', maxRecords: 100, maxBytes: 10_000_000 }, values.length);
+  const read = plans.flatMap(({ records }) => records.map(({ value }) => Buffer.from(value)));
+  for (const [n, value] of values.entries()) assert(read[n]!.equals(value), `record ${n} of ${value.length} bytes`);
 });
 
 test('values are compressed where it pays', async (t) => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import type { BusRecord, Plan, SubscribeOptions, Subscription } from './bus.ts';
 import { Transient } from './errors.ts';
+import { createAhead } from './sqlite-ahead.ts';
 import { busError } from './sqlite-file.ts';
 import type { Bounds, Groups, Membership } from './sqlite-groups.ts';
 import type { Log, TopicLog } from './sqlite-log.ts';
@@ -38,14 +39,21 @@ export function subscribe(source: Source, options: SubscribeOptions, handler: (p
     return { topic, member: log.transaction(() => groups.join(topic, options.group, randomUUID())) };
   };
   let joined: Joined | undefined;
+  const ahead = createAhead(options);
   return keepReading(source.wake, async (open) => {
     joined ??= await whileLocked(open, join);
     const hand = joined && (await whileLocked(open, () => nextBounds(log, joined!, options)));
     if (joined === undefined || hand === undefined) return false;
-    const [records] = await Promise.all([readAll(joined.topic, hand), source.durable()]);
-    if (!open()) return false;
     const { topic, group } = options;
-    await handler({ busId, topic, group, partition: PARTITION, ...hand, records });
+    const known = ahead.take(hand.from, hand.to);
+    const [records] = await Promise.all([readAll(joined.topic, hand, known), source.durable()]);
+    if (!open()) return false;
+    if (options.ahead !== undefined) ahead.start(joined.topic, hand.to);
+    try {
+      await handler({ busId, topic, group, partition: PARTITION, ...hand, records });
+    } finally {
+      await ahead.stop();
+    }
     await whileLocked(alwaysOpen, () => log.transaction(() => joined!.member.acknowledge(hand)));
     source.acknowledged();
     return true;
@@ -65,9 +73,10 @@ function nextBounds(log: Log, { topic, member }: Joined, options: SubscribeOptio
   return bounds;
 }
 
-async function readAll(topic: TopicLog, { from, to }: { from: number; to: number }): Promise<BusRecord[]> {
-  const records: BusRecord[] = [];
-  for (let next = from; ; ) {
+/** The records of a plan, of which the first may be known. */
+async function readAll(topic: TopicLog, { from, to }: Bounds, known: BusRecord[]): Promise<BusRecord[]> {
+  const records = known;
+  for (let next = (known.at(-1)?.offset ?? from - 1) + 1; next < to; ) {
     const slice = topic.read(next, to, SLICE_BYTES);
     for (const record of slice) records.push(record);
     const last = slice.at(-1);
@@ -75,6 +84,7 @@ async function readAll(topic: TopicLog, { from, to }: { from: number; to: number
     next = last.offset + 1;
     await turn();
   }
+  return records;
 }
 
 /** Reads a topic from its beginning; `caughtUp` resolves once its end as of the call was handed over. */

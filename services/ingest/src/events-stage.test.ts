@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Transient } from '@bintrail/runtime/errors.ts';
+import type { Store } from '@bintrail/runtime/store.ts';
+import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
+import { blankRow } from '@bintrail/schemas/event-rows.fixture.ts';
+import { EVENTS } from '@bintrail/schemas/events.ts';
+import { createStoreEvents } from './events-stage.ts';
+import { createMessageReader, MAX_BLOCK_BYTES, readMessage } from './messages.ts';
+import { HEADER, planOf } from './store.fixture.ts';
+
+const { exec, exit, loss } = EVENTS;
+const MIXED = [
+  encodeBatch(exec, HEADER, [blankRow(exec)]),
+  encodeBatch(exit, { ...HEADER, batchSeq: 1 }, [blankRow(exit)]),
+  encodeBatch(loss, { ...HEADER, batchSeq: 2 }, [blankRow(loss)]),
+];
+
+/** A store whose inserts take a moment; `insert` may fail one. */
+function slowStore(insert: (table: string) => void = () => {}) {
+  const running = new Set<string>();
+  const seen: { table: string; beside: string[] }[] = [];
+  const store = {
+    query: async () => [],
+    async insertNative(table: string) {
+      seen.push({ table, beside: [...running] });
+      running.add(table);
+      await delay(5);
+      running.delete(table);
+      insert(table);
+    },
+  };
+  return { store: store as unknown as Store, running, seen };
+}
+
+test('tables are stored two at a time, and what says so comes after all of them, alone', async () => {
+  const { store, seen } = slowStore();
+  await createStoreEvents(store)(planOf(MIXED));
+  assert.deepEqual(
+    seen.map(({ table }) => table),
+    ['exec_events', 'exit_events', 'loss_events', 'batches'],
+  );
+  assert.deepEqual(seen[1]?.beside, ['exec_events']);
+  assert.ok(seen.every(({ beside }) => beside.length < 2));
+  assert.deepEqual(seen.at(-1)?.beside, []);
+});
+
+test('no insert is left running when one fails, and nothing says that the rows are stored', async () => {
+  const { store, running, seen } = slowStore((table) => {
+    if (table === 'exec_events') throw new Transient('away');
+  });
+  await assert.rejects(createStoreEvents(store)(planOf(MIXED)), Transient);
+  assert.deepEqual([...running], []);
+  assert.ok(seen.every(({ table }) => table !== 'batches'));
+});
+
+test('what was decoded ahead is taken once, and equals what is decoded then', () => {
+  const messages = createMessageReader();
+  const [record] = planOf(MIXED).records;
+  messages.ahead([record!]);
+  const ahead = messages.peek(record!);
+  assert.deepEqual(ahead, readMessage(record!));
+  assert.equal(messages.read(record!), ahead);
+  assert.equal(messages.peek(record!), undefined);
+  assert.deepEqual(messages.read(record!), ahead);
+});
+
+test('decoding ahead stops before messages that stand for many rows fill the memory', () => {
+  const messages = createMessageReader();
+  const row = blankRow(exit, { image: 'x'.repeat(900) });
+  const large = encodeBatch(exit, HEADER, Array(60_000).fill(row));
+  const { records } = planOf(Array(8).fill(large));
+  messages.ahead(records);
+  const decoded = records.filter((record) => messages.peek(record) !== undefined);
+  assert.ok(decoded.length >= 2 && decoded.length <= 3, `${decoded.length} of ${MAX_BLOCK_BYTES} bytes each`);
+  for (const record of records) messages.read(record);
+  messages.ahead(records.slice(0, 1));
+  assert.notEqual(messages.peek(records[0]!), undefined);
+});
