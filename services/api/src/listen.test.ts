@@ -129,6 +129,28 @@ describe('listen', () => {
     assert.equal(await stream.text(), 'first');
     await closed;
   });
+
+  it('is closed as soon as the last answer is, also where its connection would be kept', {
+    timeout: 30_000,
+  }, async () => {
+    const asked = Promise.withResolvers<void>();
+    const finish = Promise.withResolvers<void>();
+    const app = createApp(api.deps);
+    app.get('/slow', async (c) => {
+      asked.resolve();
+      await finish.promise;
+      return c.text('done');
+    });
+    const server = await listen(app, { host: '127.0.0.1', port: 0, closeBoundMs: 3_600_000 });
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    socket.resume();
+    socket.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n');
+    await asked.promise;
+    const closed = server.close();
+    finish.resolve();
+    await closed;
+    socket.destroy();
+  });
 });
 
 describe('/docs', () => {

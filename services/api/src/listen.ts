@@ -7,12 +7,17 @@ import { getRequestListener } from '@hono/node-server';
 import type { App } from './deps.ts';
 import { PROBLEM_TYPE, Problem, type ProblemKind, problemBody, problemResponse, problemStatus } from './problem.ts';
 
-export type ListenOptions = { readonly host: string; readonly port: number };
+export type ListenOptions = {
+  readonly host: string;
+  readonly port: number;
+  /** When `close` cuts what is left. Default 5 s. */
+  readonly closeBoundMs?: number;
+};
 
 export type Listening = {
   /** `http://host:port`, with the port that was taken for port 0. */
   readonly url: string;
-  /** Stops accepting, lets running answers end (streams: by `closing`), and after 5 s cuts what is left. */
+  /** Stops accepting, lets running answers end (streams: by `closing`), and after the bound cuts what is left. */
   close(): Promise<void>;
 };
 
@@ -28,19 +33,38 @@ const MAX_CONNECTIONS = 1_000;
 const CLOSE_BOUND_MS = 5_000;
 
 /** Serves the app over HTTP/1.1. Throws SetupError when the address cannot be taken. */
-export async function listen(app: App, { host, port }: ListenOptions): Promise<Listening> {
+export async function listen(
+  app: App,
+  { host, port, closeBoundMs = CLOSE_BOUND_MS }: ListenOptions,
+): Promise<Listening> {
   const answer = getRequestListener((request, env) => app.fetch(request, env), {
     // The process has other parts: its globals stay Node's.
     overrideGlobalObjects: false,
     errorHandler: () => problemResponse(new Problem('invalid-request', 'Host or path cannot be read.'), randomUUID()),
   });
   const server = createServer(LIMITS, (request, response) => void answer(request, response));
+  hangUpOnceClosing(server);
   server.maxConnections = MAX_CONNECTIONS;
   server.on('clientError', refuse);
   await bind(server, host, port);
   const address = server.address();
   const taken = typeof address === 'object' && address !== null ? address.port : port;
-  return { url: `http://${host.includes(':') ? `[${host}]` : host}:${taken}`, close: () => close(server) };
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${taken}`,
+    close: () => close(server, closeBoundMs),
+  };
+}
+
+/**
+ * `close` ends the connections that are idle at that moment. One with an answer under way would stay for its next
+ * request, and hold the close up to its bound: it ends with that answer.
+ */
+function hangUpOnceClosing(server: Server): void {
+  server.on('request', (_, response) => {
+    response.once('close', () => {
+      if (!server.listening) server.closeIdleConnections();
+    });
+  });
 }
 
 async function bind(server: Server, host: string, port: number): Promise<void> {
@@ -76,10 +100,10 @@ function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-async function close(server: Server): Promise<void> {
+async function close(server: Server, boundMs: number): Promise<void> {
   const closed = once(server, 'close');
   server.close();
-  const cut = setTimeout(() => server.closeAllConnections(), CLOSE_BOUND_MS);
+  const cut = setTimeout(() => server.closeAllConnections(), boundMs);
   await closed;
   clearTimeout(cut);
 }
