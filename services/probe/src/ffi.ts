@@ -40,6 +40,8 @@ export function loadLibc() {
     ),
     clockGettime: libc.func('int clock_gettime(int clock, int64_t *timespec)'),
     clockGetres: libc.func('int clock_getres(int clock, int64_t *timespec)'),
+    // Variadic in its manual; on x64 and arm64 Linux integers are passed alike.
+    prctl: libc.func('int prctl(int op, unsigned long a, unsigned long b, unsigned long c, unsigned long d)'),
     vsnprintf: libc.func('int vsnprintf(uint8_t *buf, size_t size, void *format, void *args)'),
   };
 }

@@ -17,6 +17,7 @@ import { type Child, ChildEnded, firstMessage, startChild } from './child.ts';
 import { startClickHouse } from './clickhouse-host.ts';
 import { takeHome } from './home.ts';
 import type { FromBackend, FromProbe, Mode, ToBackend } from './messages.ts';
+import { forbidNewPrivileges } from './no-new-privileges.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
 const PROBE = new URL('../../probe/src/main.ts', import.meta.url);
@@ -54,6 +55,8 @@ async function start(): Promise<void> {
   shutdown.onClose('home', home.release);
   await createBus(home.reachablePath, user);
 
+  // Before the first child: all of them inherit it.
+  forbidNewPrivileges();
   const env = { ...process.env, BINTRAIL_HOME: home.reachablePath };
   const backend: Backend = startChild('the backend', BACKEND, env);
   const backendReady = firstMessage(backend, 'ready');
