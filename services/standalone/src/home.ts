@@ -78,7 +78,9 @@ function isFolder(path: string): boolean {
 
 function mountAgain(path: string, closed: string): string {
   const alias = join(ALIASES, createHash('sha256').update(path).digest('hex').slice(0, 16));
-  mkdirSync(alias, { recursive: true, mode: 0o711 });
+  mkdirSync(alias, { recursive: true });
+  // Not by `mode`, from which the umask takes what the user needs.
+  chmodSync(ALIASES, 0o711);
   // Left over from a start that was killed: the same folder, or one by this name that was removed since.
   const [here, there] = [statSync(path), statSync(alias)];
   if (here.dev !== there.dev || here.ino !== there.ino) {
