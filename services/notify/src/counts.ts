@@ -2,8 +2,8 @@ import type { Log } from '@bintrail/runtime/log.ts';
 import type { Finding } from '@bintrail/schemas/finding.ts';
 import type { Counts } from './compose.ts';
 
-/** An alert is worth more than the count in it. */
-const MAX_WAIT_MS = 2000;
+/** An alert is worth more than the count in it: of the 2 s it may take in all this is what the others leave. */
+const MAX_WAIT_MS = 500;
 
 /** Asks for the counts of a finding; undefined when the store fails, is slow, or has not stored a sighting yet. */
 export async function countInTime(
