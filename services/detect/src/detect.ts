@@ -1,5 +1,6 @@
 /** Bus → findings: a consumer of its own on the events, so that slow alerting never slows storage. */
 import type { Bus, Plan } from '@bintrail/runtime/bus.ts';
+import type { Health } from '@bintrail/runtime/health.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
 import type { Metrics } from '@bintrail/runtime/metrics.ts';
 import { type Backoff, pump } from '@bintrail/runtime/pump.ts';
@@ -19,6 +20,7 @@ export type DetectOptions = {
 export type Detect = {
   /** Resolves when closed; rejects with a bug, or when the bus fails. */
   readonly done: Promise<void>;
+  health(): Health;
   close(): Promise<void>;
 };
 
@@ -67,7 +69,7 @@ export async function createDetect({ bus, log, metrics, backoff }: DetectOptions
     throw error;
   };
   const done = Promise.all([events.done.catch(closing), policy.done.catch(closing)]).then(() => undefined);
-  return { done, close };
+  return { done, close, health: events.health };
 }
 
 /** What cannot be decoded is left out: ingest reads the same messages and puts those aside. */

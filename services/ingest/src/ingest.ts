@@ -1,6 +1,7 @@
 /** Bus → store: events with their roll-ups, and findings. */
 import type { Bus, Plan } from '@bintrail/runtime/bus.ts';
 import type { Dead } from '@bintrail/runtime/dead.ts';
+import { type Health, worstOf } from '@bintrail/runtime/health.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
 import type { Metrics } from '@bintrail/runtime/metrics.ts';
 import { type Backoff, type Pump, pump } from '@bintrail/runtime/pump.ts';
@@ -21,6 +22,7 @@ export type IngestOptions = {
 export type Ingest = {
   /** Resolves when closed; rejects when the store refuses something for good, and nothing is taken from the bus then. */
   readonly done: Promise<void>;
+  health(): Health;
   close(): Promise<void>;
 };
 
@@ -82,5 +84,9 @@ function together(pumps: readonly Pump[]): Ingest {
       throw error;
     }),
   );
-  return { done: Promise.all(watched).then(() => undefined), close };
+  return {
+    done: Promise.all(watched).then(() => undefined),
+    close,
+    health: () => worstOf(pumps.map((each) => each.health())),
+  };
 }

@@ -1,4 +1,5 @@
 import type { Bus } from '@bintrail/runtime/bus.ts';
+import { type Health, worstOf } from '@bintrail/runtime/health.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
 import type { Metrics } from '@bintrail/runtime/metrics.ts';
 import { pump } from '@bintrail/runtime/pump.ts';
@@ -52,6 +53,8 @@ export type Notify = {
   readonly done: Promise<void>;
   close(): Promise<void>;
   status(): NotifyStatus;
+  /** Degraded while the last post did not get through. */
+  health(): Health;
 };
 
 const SECOND_MS = 1000;
@@ -94,8 +97,12 @@ export async function createNotify(options: NotifyOptions): Promise<Notify> {
       return processed;
     },
   });
+  const watch = { over: false };
+  const sending = sender?.done.finally(() => {
+    watch.over = true;
+  });
   return {
-    done: Promise.all([intake.done, policy.done, sender?.done]).then(() => {}),
+    done: Promise.all([intake.done, policy.done, sending]).then(() => {}),
     async close() {
       await intake.close();
       await sender?.close();
@@ -107,5 +114,11 @@ export async function createNotify(options: NotifyOptions): Promise<Notify> {
       paused_until: sender && sender.pausedUntilMs > clock() ? timestamp(sender.pausedUntilMs) : null,
       last_post: report.lastPost(),
     }),
+    health: () => worstOf([watch.over ? { state: 'down' } : postHealth(report.lastPost()), intake.health()]),
   };
+}
+
+function postHealth(last: LastPost | null): Health {
+  if (last === null || last.result === 'sent') return { state: 'up' };
+  return { state: 'degraded', detail: `the last post was ${last.result}: ${last.remedy ?? last.code ?? 'no reason'}` };
 }

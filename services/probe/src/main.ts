@@ -20,6 +20,9 @@ process.env.UV_THREADPOOL_SIZE ??= '8';
 
 const BPF_OBJECT = fileURLToPath(new URL('../../../bpf/build/bintrail.bpf.o', import.meta.url));
 
+/** The backend takes three of them missing for a probe that hangs. */
+const ALIVE_EVERY_MS = 5_000;
+
 const log = createLog({ level: 'info', name: 'probe', human: process.stderr.isTTY === true });
 const shutdown = createShutdown({ log, boundMs: 10_000 });
 
@@ -45,9 +48,16 @@ try {
   });
   shutdown.onClose('probe', probe.close);
   probe.done.catch(shutdown.fail);
-  if (process.connected) process.send?.({ kind: 'ready', hooks: probe.hooks, marks: probe.marks });
+  tell({ kind: 'ready', hooks: probe.hooks, marks: probe.marks });
+  // From the loop that reads the ring: one that hangs says nothing.
+  const alive = setInterval(() => tell({ kind: 'alive' }), ALIVE_EVERY_MS);
+  shutdown.onClose('alive', () => clearInterval(alive));
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   process.stderr.write(`\n${error.message}\n\nWhat to do: ${error.remedy}\n`);
   process.exit(78);
+}
+
+function tell(message: object): void {
+  if (process.connected) process.send?.(message);
 }

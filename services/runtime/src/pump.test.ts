@@ -81,6 +81,28 @@ test('plans are processed one after the other, acknowledged and counted', async 
   await done;
 });
 
+test('health shows a plan that is tried again, and a pump that has ended', async (t) => {
+  const { bus, start } = await setUp(t);
+  await publish(bus, 'a');
+  const healed = Promise.withResolvers<void>();
+  let tries = 0;
+  const { close, health } = start(async (plan) => {
+    tries += 1;
+    if (tries < 3) throw new Transient('the store is away');
+    await healed.promise;
+    return fine(plan);
+  });
+  assert.deepEqual(health(), { state: 'up' });
+  await until('it is tried the third time', () => tries === 3);
+  assert.equal(health().state, 'degraded');
+  assert.match(health().detail ?? '', /^2 tries failed/);
+  healed.resolve();
+  await drained(bus);
+  assert.deepEqual(health(), { state: 'up' });
+  await close();
+  assert.deepEqual(health(), { state: 'down' });
+});
+
 test('Transient: the same plan again until it succeeds, once acknowledged', async (t) => {
   const { bus, start, value, lines } = await setUp(t);
   await publish(bus, 'a', 'b', 'c');

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus, Plan, SubscribeOptions } from './bus.ts';
 import { type Dead, deadMessage } from './dead.ts';
 import { Transient } from './errors.ts';
+import { type Health, watchWork } from './health.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -31,6 +32,8 @@ export type Backoff = { readonly baseMs: number; readonly capMs: number };
 export type Pump = {
   /** Resolves when stopped; rejects with what `process` threw, unless that was Transient. */
   readonly done: Promise<void>;
+  /** Degraded while tries fail or a plan takes long; down when the pump has ended. */
+  health(): Health;
   /** Hands out no further plan and waits for the running one; one that only waits for its next try is left undone. */
   close(): Promise<void>;
 };
@@ -49,15 +52,18 @@ export function pump(options: PumpOptions): Pump {
   const { bus, stage, topic, group, deadTopic } = options;
   const stopping = new AbortController();
   const meter = options.metrics.stage(stage, topic);
+  const watch = watchWork();
   const forgetLag = meter.watchLag(() => bus.lag(topic, group));
   const retrying = <T>(what: string, work: () => Promise<T>): Promise<T> =>
     retry(work, options.backoff ?? DEFAULT_BACKOFF, stopping.signal, (error, waitMs) => {
       meter.retried();
+      watch.failed();
       options.log.warn({ stage, topic, what, waitMs: Math.round(waitMs), err: error }, 'trying again');
     });
 
   const subscription = bus.subscribe(options, async (plan) => {
     const startedMs = performance.now();
+    watch.began();
     const result = await retrying('process', () => options.process(plan, stopping.signal));
     if (result.dead.length > 0)
       await retrying('dead letters', () => bus.publish(deadTopic, result.dead.map(deadMessage)));
@@ -68,6 +74,7 @@ export function pump(options: PumpOptions): Pump {
       batch: plan.records.length,
       seconds: (performance.now() - startedMs) / 1000,
     });
+    watch.finished();
   });
   const ended = subscription.done.catch((error: unknown) => {
     if (error !== STOPPED) throw error;
@@ -80,10 +87,11 @@ export function pump(options: PumpOptions): Pump {
   options.signal?.addEventListener('abort', stop, { once: true });
   if (options.signal?.aborted) stop();
   const done = ended.finally(() => {
+    watch.ended();
     forgetLag();
     options.signal?.removeEventListener('abort', stop);
   });
-  return { done, close };
+  return { done, close, health: watch.health };
 }
 
 /** Repeats `work` while it throws Transient; throws STOPPED instead of waiting once `signal` has aborted. */

@@ -26,7 +26,8 @@ import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
 import { findingCounts } from './finding-counts.ts';
 import { findingLine } from './finding-line.ts';
-import type { BackendStart, FromBackend, Mode, ProbeState, ToBackend } from './messages.ts';
+import type { BackendStart, FromBackend, ToBackend } from './messages.ts';
+import { type HeardOf, partStates } from './part-states.ts';
 import { startReplay } from './replay.ts';
 import { unpackRecording } from './replay-recording.ts';
 
@@ -41,11 +42,11 @@ const shutdown = createShutdown({ log, boundMs: 15_000 });
 /** As long as a topic keeps what may be handed out again. */
 const DEDUPLICATION_SECONDS = 7 * 24 * 3600;
 const migrations = readMigrations(new URL('../../../schemas/migrations/', import.meta.url));
-let hooks: ProbeState['hooks'] | null = null;
+let probe: HeardOf | undefined;
 
 process.on('disconnect', () => shutdown.close());
 process.on('message', (message: ToBackend) => {
-  if (message.kind === 'probe') hooks = message.hooks;
+  if (message.kind === 'probe') probe = { hooks: message.hooks, atMs: performance.now() };
 });
 
 try {
@@ -102,25 +103,14 @@ async function start({ mode, store: storeOptions, homeDir, tokenPath, user }: Ba
 
   const status = (): Status => ({
     mode,
-    hooks,
+    hooks: probe?.hooks ?? null,
     versions: { bintrail: '0.1.0', node: process.versions.node },
-    parts: {
-      ...sourceStatus(mode),
-      ingest: { state: 'up' },
-      detect: { state: 'up' },
-      notify: { state: 'up', detail: `webhook ${notify.status().webhook}, ${notify.status().waiting} waiting` },
-    },
+    parts: partStates({ mode, probe, ingest, detect, notify, nowMs: performance.now() }),
   });
   await announceFindings(bus);
   const tokenNote = api.firstToken?.state === 'lost' ? api.firstToken.remedy : '';
   tell({ kind: 'ready', url: server.url, hasToken: api.firstToken !== null, tokenNote });
   if (recording !== undefined) play(bus, recording);
-}
-
-/** Where the events come from. */
-function sourceStatus(mode: Mode): Status['parts'] {
-  if (mode === 'replay') return { replay: { state: 'up', detail: 'a recorded sample in place of a probe' } };
-  return { probe: { state: hooks === null ? 'starting' : 'up' } };
 }
 
 function play(bus: Bus, recording: readonly Batch[]): void {

@@ -112,6 +112,7 @@ async function startProbe(backend: Backend, env: NodeJS.ProcessEnv): Promise<Fac
   });
   probe.done.catch(shutdown.fail);
   backend.send({ kind: 'probe', hooks });
+  probe.onMessage(({ kind }) => kind === 'alive' && backend.send({ kind: 'probe', hooks }));
   return { hooks, marks };
 }
 

@@ -15,7 +15,7 @@ export type BackendStart = {
   readonly user: { readonly uid: number; readonly gid: number } | undefined;
 };
 
-/** The probe's state, passed on for the api's health page. */
+/** The probe's state, passed on for the api's health page: when it is ready, and as often as it says that it is alive. */
 export type ProbeState = { readonly kind: 'probe'; readonly hooks: 'tracepoint' };
 
 export type ToBackend = BackendStart | ProbeState;
@@ -25,4 +25,6 @@ export type FromBackend =
   | { readonly kind: 'finding'; readonly line: string }
   | { readonly kind: 'replayed'; readonly rows: number };
 
-export type FromProbe = { readonly kind: 'ready'; readonly hooks: 'tracepoint'; readonly marks: number };
+export type FromProbe =
+  | { readonly kind: 'ready'; readonly hooks: 'tracepoint'; readonly marks: number }
+  | { readonly kind: 'alive' };
