@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 const MAIN = fileURLToPath(new URL('../../../services/standalone/src/main.ts', import.meta.url));
 
 export type Bintrail = {
+  /** Of the supervisor. */
+  readonly pid: number;
   readonly url: string;
   readonly token: string;
   /** Everything it printed so far, stdout and stderr. */
@@ -17,6 +19,8 @@ export type Bintrail = {
   readonly send: (method: string, path: string, body?: unknown) => Promise<Answer>;
   /** Ctrl-C, and wait for the end; the exit code. */
   readonly stop: () => Promise<number | null>;
+  /** The exit code, once it has ended for whatever reason. */
+  readonly ended: Promise<number | null>;
 };
 
 // biome-ignore lint/suspicious/noExplicitAny: what a test asserts on is what types it
@@ -48,13 +52,12 @@ export async function startBintrail(
   const tokenPath = /^ {2}token\s+(\S+)$/m.exec(output)?.[1] ?? join(homeDir, 'token');
   const token = readFileSync(tokenPath, 'utf8').trim();
   const send = (method: string, path: string, body?: unknown) => request(`${url}${path}`, method, token, body);
-  const stop = async () => {
-    const ended = once(child, 'exit');
+  const ended = once(child, 'exit').then(([code]) => code as number | null);
+  const stop = () => {
     child.kill('SIGINT');
-    const [code] = (await ended) as [number | null];
-    return code;
+    return ended;
   };
-  return { url, token, output: () => output, get: (path) => send('GET', path), send, stop };
+  return { pid: child.pid!, url, token, output: () => output, get: (path) => send('GET', path), send, stop, ended };
 }
 
 /** Polls until `read` gives something other than undefined; fails with what it was waiting for. */
