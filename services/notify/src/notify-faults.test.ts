@@ -98,14 +98,18 @@ test('a webhook that is gone is named with its remedy, nothing is lost, and its 
   const { bus, receiver, start, log } = stand;
   for (const _ of Array(3)) receiver.fail({ kind: 'status', status: 404, body: 'no_service' });
   const seen: unknown[] = [];
+  const healths = new Set<string>();
   const notify = await start({
     sleep: async (ms, signal) => {
       seen.push(notify.status().last_post);
+      healths.add(notify.health().state);
       await stand.time.sleep(ms, signal);
     },
   });
   await publishFindings(bus, groups(20));
   await drained(bus, notify);
+  assert.deepEqual([...healths], ['up', 'degraded']);
+  assert.equal(notify.health().state, 'up');
   assert.match(JSON.stringify(seen), /"result":"rejected","code":"no_service","remedy":"[^"]*SLACK_WEBHOOK_URL/);
   const complaint = log.map((line) => JSON.parse(line)).find(({ level }) => level === 'error');
   assert.match(complaint?.remedy, /SLACK_WEBHOOK_URL/);
