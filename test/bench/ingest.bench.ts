@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { eventBlock } from '@bintrail/ingest/event-block.ts';
+import { chunkOf } from '@bintrail/ingest/chunk.ts';
+import { eventBlock, type StoredMessage } from '@bintrail/ingest/event-block.ts';
 import { createIngest } from '@bintrail/ingest/ingest.ts';
 import { openTestStore } from '@bintrail/ingest/store.fixture.ts';
 import type { Message } from '@bintrail/runtime/bus.ts';
@@ -10,7 +11,7 @@ import { createLog } from '@bintrail/runtime/log.ts';
 import { createMetrics } from '@bintrail/runtime/metrics.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
-import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
+import { decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
@@ -58,7 +59,7 @@ async function prepare(): Promise<{ large: Load; small: Load }> {
 function loadOf(rows: readonly ExecRow[], cut: Cut): Load {
   const epochs = Array.from({ length: RUNS }, (_, run) => BigInt(1_790_000_000_000 + run));
   const runs = epochs.map((epoch) => cut(rows, epoch));
-  const blocks = runs.map((messages) => eventBlock(exec, messages.map(decoded), Date.now()));
+  const blocks = runs.map((messages) => eventBlock(exec, messages.map(stored), Date.now()));
   return { rows: rows.length * RUNS, messages: runs.flat(), blocks };
 }
 
@@ -103,10 +104,10 @@ async function inserted(store: Store, { blocks }: Load): Promise<number> {
   return (performance.now() - beganMs) / 1_000;
 }
 
-function decoded({ value }: Message): Batch {
+function stored({ value }: Message): StoredMessage {
   const result = decodeBatch(value);
   if (!result.ok) throw new Error(`${result.reason}: ${result.detail}`);
-  return result.batch;
+  return { ...result.batch, ...chunkOf(exec, result.batch) };
 }
 
 const BOOT = '6f1c2d3e-0000-4000-8000-1234567890ab';

@@ -6,6 +6,7 @@ import { EVENTS } from '@bintrail/schemas/events.ts';
 import { exit } from '@bintrail/schemas/exit.ts';
 import type { EventDefinition, RowOf } from '@bintrail/schemas/field.ts';
 import fc from 'fast-check';
+import { chunkOf, createGather } from './chunk.ts';
 import { eventBlock, expandedSizeBytes } from './event-block.ts';
 import { decoded, HEADER, openTestStore, shownRows, shownTable, sorted, type TestStore } from './store.fixture.ts';
 
@@ -43,9 +44,14 @@ describe('eventBlock', () => {
       const message = fc.record({ header: headerArbitrary, rows: rowsArbitrary(definition, 20) });
       const property = fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 4 }), async (messages) => {
         const batches = messages.map(({ header, rows }) => decoded(encodeBatch(definition, header, rows)));
+        const gather = createGather();
+        const gathered = batches.map((batch) => ({ ...batch, ...gather(definition, batch) }));
+        const single = batches.map((batch) => ({ ...batch, ...chunkOf(definition, batch) }));
         const atMs = Date.now();
+        const block = eventBlock(definition, gathered, atMs);
+        assert.ok(block.equals(eventBlock(definition, single, atMs)), 'the same bytes, gathered or not');
         const expected = messages.flatMap(({ header, rows }) => shownRows(definition, header, rows, atMs));
-        assert.deepEqual(await stored(definition, eventBlock(definition, batches, atMs)), sorted(expected));
+        assert.deepEqual(await stored(definition, block), sorted(expected));
       });
       await fc.assert(property, { numRuns: 15 });
     });
@@ -61,7 +67,10 @@ describe('eventBlock', () => {
         image: text(row * 7),
       }));
       const parts = [rows.slice(0, 40_000), rows.slice(40_000)];
-      const batches = parts.map((part) => decoded(encodeBatch(exit, HEADER, part)));
+      const batches = parts.map((part) => {
+        const batch = decoded(encodeBatch(exit, HEADER, part));
+        return { ...batch, ...chunkOf(exit, batch) };
+      });
       const atMs = Date.now();
       const found = await stored(exit, eventBlock(exit, batches, atMs));
       assert.deepEqual(found, sorted(shownRows(exit, HEADER, rows, atMs)));

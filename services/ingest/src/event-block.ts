@@ -1,8 +1,9 @@
 /** Turns decoded messages of one event type into one Native block of its table, column by column. */
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { HEADER_COLUMNS, type StoreColumn, storeColumns } from '@bintrail/schemas/clickhouse.ts';
-import { isTextKind, NUMBER_FORMATS, type NumberColumn, type TextColumn } from '@bintrail/schemas/column.ts';
+import { DIGEST_BYTES, isTextKind, NUMBER_FORMATS, type TextColumn } from '@bintrail/schemas/column.ts';
 import type { EventDefinition, Kind } from '@bintrail/schemas/field.ts';
+import { joinSpans, numberParts, type Span, textParts } from './chunk.ts';
 import {
   type ColumnData,
   lowCardinalityData,
@@ -13,21 +14,27 @@ import {
   stringData,
 } from './native-block.ts';
 
+/** What a block needs to know of a message. */
+export type StoredMessage = Pick<Batch, 'node' | 'boot' | 'probeEpoch'> & Span;
+
 /** The block of at least one message, rows in the order of the messages. `atMs` is the plan's time, not the clock's. */
-export function eventBlock(definition: EventDefinition, batches: readonly Batch[], atMs: number): Buffer {
-  const lengths = batches.map((batch) => batch.rows);
+export function eventBlock(definition: EventDefinition, messages: readonly StoredMessage[], atMs: number): Buffer {
+  const lengths = messages.map((message) => message.rows);
   const rows = lengths.reduce((sum, length) => sum + length, 0);
   const headerData: Record<string, ColumnData> = {
-    node: runsData(namesOf(batches, 'node'), lengths),
-    boot: runsData(namesOf(batches, 'boot'), lengths),
-    probe_epoch: numberData([epochs(batches, rows)]),
+    node: runsData(namesOf(messages, 'node'), lengths),
+    boot: runsData(namesOf(messages, 'boot'), lengths),
+    probe_epoch: numberData([epochs(messages, rows)]),
     ingested_at: numberData([new BigUint64Array(rows).fill(BigInt(atMs))]),
   };
-  const columns = layoutOf(definition).map(({ column, kind }): NativeColumn => {
+  const spans = joinSpans(messages);
+  const columns = layoutOf(definition).map(({ column, kind }, index): NativeColumn => {
     if (kind === undefined) return { ...column, data: headerData[column.name]! };
-    const parts = batches.map((batch) => batch.columns.get(column.name)!);
-    if (!isTextKind(kind)) return { ...column, data: numberData(parts as NumberColumn[]) };
-    const texts = parts as TextColumn[];
+    const field = index - HEADER_COLUMNS.length;
+    if (!isTextKind(kind)) {
+      return { ...column, data: numberData(numberParts(spans, field, kind === 'digest' ? DIGEST_BYTES : 1)) };
+    }
+    const texts = textParts(spans, field);
     return { ...column, data: column.type === 'String' ? stringData(texts) : lowCardinalityData(texts) };
   });
   return nativeBlock(columns, rows);
@@ -41,17 +48,17 @@ const layouts = new WeakMap<EventDefinition, Layout>();
 function layoutOf(definition: EventDefinition): Layout {
   const known = layouts.get(definition);
   if (known !== undefined) return known;
-  const kinds = new Map(definition.fields.map((field) => [field.name, field.kind]));
+  // The header's columns stand in front, the fields' follow in the order of the definition.
   const layout = storeColumns(definition).map((column, index) => ({
     column,
-    kind: index < HEADER_COLUMNS.length ? undefined : kinds.get(column.name),
+    kind: definition.fields[index - HEADER_COLUMNS.length]?.kind,
   }));
   layouts.set(definition, layout);
   return layout;
 }
 
 /** The name of each message as bytes; equal ones in a row share them. */
-function namesOf(batches: readonly Batch[], which: 'node' | 'boot'): Uint8Array[] {
+function namesOf(batches: readonly StoredMessage[], which: 'node' | 'boot'): Uint8Array[] {
   const known = new Map<string, Uint8Array>();
   return batches.map((batch) => {
     const name = batch[which];
@@ -61,7 +68,7 @@ function namesOf(batches: readonly Batch[], which: 'node' | 'boot'): Uint8Array[
   });
 }
 
-function epochs(batches: readonly Batch[], rows: number): BigUint64Array {
+function epochs(batches: readonly StoredMessage[], rows: number): BigUint64Array {
   const column = new BigUint64Array(rows);
   let at = 0;
   for (const { probeEpoch, rows: length } of batches) {

@@ -3,14 +3,20 @@ import type { BusRecord } from '@bintrail/runtime/bus.ts';
 import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { EVENTS } from '@bintrail/schemas/events.ts';
 import type { EventDefinition } from '@bintrail/schemas/field.ts';
+import { chunkOf, createGather, type Gather, type Span } from './chunk.ts';
 import { expandedSizeBytes } from './event-block.ts';
 
 /** A record that is no message, and why. */
 export type DeadRecord = { readonly record: BusRecord; readonly reason: string; readonly detail: string };
 
+/** A message without its columns. */
+export type MessageHeader = Omit<Batch, 'columns'>;
+
 export type Message = {
-  readonly batch: Batch;
+  readonly header: MessageHeader;
   readonly definition: EventDefinition;
+  /** Its rows. */
+  readonly span: Span;
   /** With all texts written out. */
   readonly sizeBytes: number;
 };
@@ -23,7 +29,7 @@ export const MAX_BLOCK_BYTES = 64 * 1024 * 1024;
 /** Decoded and not yet asked for: what a plan of ordinary messages takes four times over. */
 const MAX_AHEAD_BYTES = 128 * 1024 * 1024;
 
-export function readMessage(record: BusRecord): Message | DeadRecord {
+export function readMessage(record: BusRecord, gather: Gather = chunkOf): Message | DeadRecord {
   const decoded = decodeBatch(record.value);
   if (!decoded.ok) return { record, reason: decoded.reason, detail: decoded.detail };
   const { batch } = decoded;
@@ -32,7 +38,8 @@ export function readMessage(record: BusRecord): Message | DeadRecord {
   if (sizeBytes > MAX_BLOCK_BYTES) {
     return { record, reason: 'too_large', detail: `${batch.rows} rows stand for ${sizeBytes} bytes` };
   }
-  return { batch, definition, sizeBytes };
+  const { columns: _, ...header } = batch;
+  return { header, definition, span: gather(definition, batch), sizeBytes };
 }
 
 export type MessageReader = {
@@ -45,6 +52,7 @@ export type MessageReader = {
 };
 
 export function createMessageReader(): MessageReader {
+  const gather = createGather();
   const waiting = new Map<BusRecord, Message | DeadRecord>();
   let waitingBytes = 0;
   return {
@@ -52,7 +60,7 @@ export function createMessageReader(): MessageReader {
       for (const record of records) {
         if (waitingBytes > MAX_AHEAD_BYTES) return;
         if (waiting.has(record)) continue;
-        const message = readMessage(record);
+        const message = readMessage(record, gather);
         waiting.set(record, message);
         waitingBytes += sizeOf(message);
       }

@@ -9,7 +9,7 @@
  * Numbers are little-endian, as typed arrays are on every machine Node's x64 and arm64 builds run on.
  */
 import { type Codes, makeCodes, type NumberColumn, type TextColumn } from '@bintrail/schemas/column.ts';
-import { mergeDictionaries } from './merge-dictionaries.ts';
+import { createDictionary } from './dictionary.ts';
 
 /** A column's data: how long it is, and a function that writes it there. A block is written once, in one piece. */
 export type ColumnData = {
@@ -85,43 +85,54 @@ function bytesOf({ buffer, byteOffset, byteLength }: NumberColumn): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
-/** Data of a LowCardinality(String) column: one dictionary for all parts, their codes moved over to it. */
+/**
+ * Data of a LowCardinality(String) column: one dictionary for all parts, their codes moved over to it. It holds the
+ * texts that rows have, in the order of the rows, whatever else stands in the dictionaries of the parts.
+ */
 export function lowCardinalityData(parts: readonly TextColumn[]): ColumnData {
-  const { keys, remap } = mergeDictionaries(parts);
-  let rows = 0;
-  for (const { codes } of parts) rows += codes.length;
-  const indexes = makeCodes(rows, keys.length);
+  const dictionary = createDictionary();
+  const indexes = new Uint32Array(parts.reduce((sum, { codes }) => sum + codes.length, 0));
   let at = 0;
-  let first = 0;
   for (const { dict, codes } of parts) {
-    if (dict.length === 1) indexes.fill(remap[first]!, at, at + codes.length);
-    else moveCodes(indexes, at, codes, remap, first);
+    if (dict.length === 1) indexes.fill(dictionary.codeOf(dict[0]!), at, at + codes.length);
+    else moveCodes(indexes, at, codes, dict, dictionary.codeOf);
     at += codes.length;
-    first += dict.length;
   }
-  return dictionaryData(keys, indexes);
+  return dictionaryData(dictionary.texts, indexes);
 }
 
 /** Data of a LowCardinality(String) column whose texts stay the same for runs of rows. */
 export function runsData(texts: readonly Uint8Array[], lengths: readonly number[]): ColumnData {
-  const { keys, remap } = mergeDictionaries(texts.map((text) => ({ dict: [text] })));
-  const indexes = makeCodes(
-    lengths.reduce((sum, length) => sum + length, 0),
-    keys.length,
-  );
+  const dictionary = createDictionary();
+  const indexes = new Uint32Array(lengths.reduce((sum, length) => sum + length, 0));
   let at = 0;
-  lengths.forEach((length, run) => {
-    indexes.fill(remap[run]!, at, at + length);
-    at += length;
+  texts.forEach((text, run) => {
+    indexes.fill(dictionary.codeOf(text), at, at + lengths[run]!);
+    at += lengths[run]!;
   });
-  return dictionaryData(keys, indexes);
+  return dictionaryData(dictionary.texts, indexes);
 }
 
-function moveCodes(indexes: Codes, at: number, codes: Codes, remap: readonly number[], first: number): void {
-  for (let row = 0; row < codes.length; row++) indexes[at + row] = remap[first + codes[row]!]!;
+const UNKNOWN = -1;
+
+function moveCodes(
+  indexes: Uint32Array,
+  at: number,
+  codes: Codes,
+  dict: readonly Uint8Array[],
+  codeOf: (text: Uint8Array) => number,
+): void {
+  const moved = new Int32Array(dict.length).fill(UNKNOWN);
+  for (let row = 0; row < codes.length; row++) {
+    const code = codes[row]!;
+    if (moved[code] === UNKNOWN) moved[code] = codeOf(dict[code]!);
+    indexes[at + row] = moved[code]!;
+  }
 }
 
-function dictionaryData(keys: readonly Uint8Array[], indexes: Codes): ColumnData {
+function dictionaryData(keys: readonly Uint8Array[], wide: Uint32Array): ColumnData {
+  const indexes = makeCodes(wide.length, keys.length);
+  indexes.set(wide);
   let sizeBytes = 4 * U64_BYTES + indexes.byteLength;
   for (const key of keys) sizeBytes += stringBytes(key.length);
   const write = (into: Uint8Array, from: number): number => {

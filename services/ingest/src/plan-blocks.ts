@@ -4,12 +4,11 @@
  */
 
 import type { Plan } from '@bintrail/runtime/bus.ts';
-import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { EVENTS } from '@bintrail/schemas/events.ts';
 import type { EventDefinition } from '@bintrail/schemas/field.ts';
 import { type MessageRow, messageRowsBlock } from './batches-table.ts';
-import { eventBlock } from './event-block.ts';
-import { type DeadRecord, MAX_BLOCK_BYTES, type ReadMessage, readMessage } from './messages.ts';
+import { eventBlock, type StoredMessage } from './event-block.ts';
+import { type DeadRecord, MAX_BLOCK_BYTES, type Message, type ReadMessage, readMessage } from './messages.ts';
 import { messageKey } from './repeats.ts';
 
 /** A complete INSERT: one block for one table, under the token that makes it count once. */
@@ -31,7 +30,7 @@ export type PlanOutcome = {
 /** Most rows of one block. */
 export const MAX_BLOCK_ROWS = 100_000;
 
-type OpenBlock = { readonly index: number; readonly batches: Batch[]; rows: number; sizeBytes: number };
+type OpenBlock = { readonly index: number; readonly messages: StoredMessage[]; rows: number; sizeBytes: number };
 
 /**
  * Yields the blocks of a plan in the order in which they are to be inserted: events first, what says that they are
@@ -54,16 +53,16 @@ export function* planBlocks(
       dead.push(message);
       continue;
     }
-    const { batch, definition, sizeBytes } = message;
-    const key = messageKey(batch);
+    const { header, definition } = message;
+    const key = messageKey(header);
     const repeat = seen.has(key);
     seen.add(key);
-    messages.push({ batch, offset: record.offset, sizeBytes: record.value.length, repeat });
+    messages.push({ header, offset: record.offset, sizeBytes: record.value.length, repeat });
     if (repeat) continue;
-    rows += batch.rows;
+    rows += header.rows;
     const block = open.get(definition);
-    if (block !== undefined && !fits(block, batch, sizeBytes)) yield closeBlock(plan, definition, block);
-    open.set(definition, addTo(block, batch, sizeBytes));
+    if (block !== undefined && !fits(block, message)) yield closeBlock(plan, definition, block);
+    open.set(definition, addTo(block, message));
   }
   for (const definition of Object.values(EVENTS)) {
     const block = open.get(definition);
@@ -73,22 +72,25 @@ export function* planBlocks(
   return { dead, rows, repeats: messages.filter(({ repeat }) => repeat).length };
 }
 
-function fits(block: OpenBlock, batch: Batch, sizeBytes: number): boolean {
-  return block.rows + batch.rows <= MAX_BLOCK_ROWS && block.sizeBytes + sizeBytes <= MAX_BLOCK_BYTES;
+function fits(block: OpenBlock, { span, sizeBytes }: Message): boolean {
+  return block.rows + span.rows <= MAX_BLOCK_ROWS && block.sizeBytes + sizeBytes <= MAX_BLOCK_BYTES;
 }
 
-function addTo(block: OpenBlock | undefined, batch: Batch, sizeBytes: number): OpenBlock {
-  if (block === undefined || !fits(block, batch, sizeBytes)) {
-    return { index: block === undefined ? 0 : block.index + 1, batches: [batch], rows: batch.rows, sizeBytes };
+function addTo(block: OpenBlock | undefined, message: Message): OpenBlock {
+  const { header, span, sizeBytes } = message;
+  const { node, boot, probeEpoch } = header;
+  const stored = { node, boot, probeEpoch, ...span };
+  if (block === undefined || !fits(block, message)) {
+    return { index: block === undefined ? 0 : block.index + 1, messages: [stored], rows: span.rows, sizeBytes };
   }
-  block.batches.push(batch);
-  block.rows += batch.rows;
+  block.messages.push(stored);
+  block.rows += span.rows;
   block.sizeBytes += sizeBytes;
   return block;
 }
 
 function closeBlock(plan: Plan, definition: EventDefinition, block: OpenBlock): TableBlock {
-  const body = eventBlock(definition, block.batches, plan.atMs);
+  const body = eventBlock(definition, block.messages, plan.atMs);
   return { table: definition.table, token: blockToken(plan, definition.table, block.index), rows: block.rows, body };
 }
 

@@ -63,7 +63,7 @@ function headersOf(plan: Plan, peek: Peek): Known[] {
   const headers: Known[] = [];
   for (const record of plan.records) {
     const message = peek(record);
-    const header = message === undefined ? peekHeader(record.value) : 'batch' in message ? message.batch : undefined;
+    const header = message === undefined ? peekHeader(record.value) : 'header' in message ? message.header : undefined;
     if (header === undefined) continue;
     const { node, boot, probeEpoch, batchSeq } = header;
     headers.push({ node, boot, probeEpoch, batchSeq, run: runKey(header) });
