@@ -201,6 +201,29 @@ int snapshot(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+/*
+ * The images that run, and nothing more of them: looked at every minute. One whose leader left first stands in each of
+ * its other threads. Who is about to exec has its new number already: lineage gets it only when the exec is announced.
+ */
+SEC("iter/task")
+int alive(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct lineage *lineage;
+	struct image image;
+
+	if (!task || !BPF_CORE_READ(task, mm, exe_file))
+		return 0;
+	if (task->tgid != task->pid && BPF_CORE_READ(task, group_leader, mm))
+		return 0;
+	lineage = task_lineage(task);
+	if (!lineage || lineage->self.pid != task->tgid)
+		return 0;
+	image = own_image(task);
+	bpf_seq_write(ctx->meta->seq, &image, sizeof(image));
+	return 0;
+}
+
 struct describe_request {
 	__u32 fd;
 	__s32 error;

@@ -42,7 +42,7 @@ export function createTable(definition: EventDefinition, retentionDays: number):
     `CREATE TABLE ${definition.table} (`,
     `${columns.join(',\n')}`,
     ')',
-    'ENGINE = MergeTree',
+    `ENGINE = ${definition.engine ?? 'MergeTree'}`,
     'PARTITION BY toYYYYMMDD(ingested_at)',
     `ORDER BY (${definition.orderBy.join(', ')})`,
     `TTL toDateTime(ingested_at) + INTERVAL ${retentionDays} DAY DELETE`,

@@ -1,3 +1,4 @@
+import { alive } from './alive.ts';
 import { digest } from './digest.ts';
 import { exec } from './exec.ts';
 import { exit } from './exit.ts';
@@ -7,7 +8,7 @@ import { load } from './load.ts';
 import { loss } from './loss.ts';
 
 /** Every event that travels on the bus. */
-export const EVENTS = { exec, exit, load, digest, loss, heartbeat } as const;
+export const EVENTS = { exec, exit, load, digest, loss, heartbeat, alive } as const;
 
 export type EventName = keyof typeof EVENTS;
 

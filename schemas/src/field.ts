@@ -21,6 +21,8 @@ export type EventDefinition<F extends readonly Field[] = readonly Field[]> = {
   readonly table: string;
   /** Sorting key of the table, chosen for how the rows are asked for. */
   readonly orderBy: readonly string[];
+  /** Engine of the table where that is not MergeTree. */
+  readonly engine?: string;
   readonly doc: string;
   readonly fields: F;
 };

@@ -6,6 +6,7 @@ import { exec } from '@bintrail/schemas/exec.ts';
 import { recordLayout } from '@bintrail/schemas/layout.ts';
 import { collectLibbpfWarnings, type Libbpf, type Libc, lastErrno, nativePage, type Pointer } from './ffi.ts';
 import { type FileState, readFileState } from './file-identity.ts';
+import type { ImageId } from './image-table.ts';
 import { openRing, type Ring } from './ring.ts';
 
 /** Cumulative counters of one event type on one CPU. */
@@ -22,6 +23,8 @@ export type BpfObject = {
   readonly counters: (eventId: number) => Counters[];
   /** Exec records of running processes, one DataView each; of one process when a pid is given. */
   readonly snapshot: (pid?: number) => DataView[];
+  /** The program images that run now, each once. */
+  readonly alive: () => ImageId[];
   /** Describes a descriptor of this process; undefined when it is not open. */
   readonly describe: (fd: number) => FileState | undefined;
   readonly close: () => void;
@@ -51,7 +54,8 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string): BpfObje
     ringFd,
     attach: () => links.push(...HOOKS.map((name) => attachHook(libbpf, object, name))),
     counters: counterReader(libbpf, mapFd(libbpf, object, 'event_counters')),
-    snapshot: (pid) => readSnapshot(libbpf, libc, program(libbpf, object, 'snapshot'), pid),
+    snapshot: (pid) => execRecords(iterate(libbpf, libc, program(libbpf, object, 'snapshot'), pid)),
+    alive: () => imagesOf(iterate(libbpf, libc, program(libbpf, object, 'alive'), undefined)),
     describe: descriptorProgram(libbpf, libc, program(libbpf, object, 'describe_fd')),
     detach,
     close: () => {
@@ -120,7 +124,8 @@ function descriptorProgram(libbpf: Libbpf, libc: Libc, describeFd: Pointer): Bpf
   };
 }
 
-function readSnapshot(libbpf: Libbpf, libc: Libc, iterator: Pointer, pid: number | undefined): DataView[] {
+/** Everything an iterator over tasks writes; over those of one process when a pid is given. */
+function iterate(libbpf: Libbpf, libc: Libc, iterator: Pointer, pid: number | undefined): Uint8Array<ArrayBuffer> {
   const page = nativePage(libc);
   // struct bpf_iter_attach_opts: size, pointer to union bpf_iter_link_info, its length; .task.pid is its second member.
   page.view.setBigUint64(0, 24n, true);
@@ -132,13 +137,31 @@ function readSnapshot(libbpf: Libbpf, libc: Libc, iterator: Pointer, pid: number
   const link = libbpf.attachIter(iterator, page.pointer) as Pointer;
   libc.munmap(page.pointer, 4096);
   // ESRCH: the one process asked for is gone.
-  if (link === 0n && pid !== undefined) return [];
-  if (link === 0n) throw new Error(`attaching the snapshot iterator failed: errno ${lastErrno()}`);
+  if (link === 0n && pid !== undefined) return new Uint8Array();
+  if (link === 0n) throw new Error(`attaching an iterator over tasks failed: errno ${lastErrno()}`);
   const fd = Number(libbpf.iterCreate(libbpf.linkFd(link)));
-  const records = readRecords(libc, fd);
-  closeSync(fd);
-  libbpf.destroyLink(link);
-  return records;
+  try {
+    return readToEnd(libc, fd);
+  } finally {
+    closeSync(fd);
+    libbpf.destroyLink(link);
+  }
+}
+
+// include/uapi/asm-generic/errno-base.h. bpf_seq_read gives up with EAGAIN after a million objects without output.
+const EINTR = 4;
+const EAGAIN = 11;
+
+function readToEnd(libc: Libc, fd: number): Uint8Array<ArrayBuffer> {
+  const chunks: Buffer[] = [];
+  for (;;) {
+    const chunk = Buffer.alloc(65_536);
+    const length = Number(libc.read(fd, chunk, chunk.length));
+    if (length === 0) return new Uint8Array(Buffer.concat(chunks));
+    if (length > 0) chunks.push(chunk.subarray(0, length));
+    else if (lastErrno() !== EINTR && lastErrno() !== EAGAIN)
+      throw new Error(`reading an iterator over tasks failed: errno ${lastErrno()}`);
+  }
 }
 
 const EXEC_LAYOUT = recordLayout(exec);
@@ -147,16 +170,8 @@ function execRecordBytes(record: DataView): number {
   return EXEC_LAYOUT.texts.reduce((size, { offset }) => size + record.getUint16(offset, true), EXEC_LAYOUT.sizeBytes);
 }
 
-/** The iterator writes whole records one after another; each says its own size by its lengths. */
-function readRecords(libc: Libc, fd: number): DataView[] {
-  const chunks: Buffer[] = [];
-  for (;;) {
-    const chunk = Buffer.alloc(65_536);
-    const length = Number(libc.read(fd, chunk, chunk.length));
-    if (length <= 0) break;
-    chunks.push(chunk.subarray(0, length));
-  }
-  const bytes = new Uint8Array(Buffer.concat(chunks));
+/** Whole records one after another; each says its own size by its lengths. */
+function execRecords(bytes: Uint8Array<ArrayBuffer>): DataView[] {
   const records: DataView[] = [];
   let at = 0;
   while (at < bytes.length) {
@@ -166,4 +181,17 @@ function readRecords(libc: Libc, fd: number): DataView[] {
     at += size;
   }
   return records;
+}
+
+/** struct image of bpf/lineage.h: start_ns u64, pid u32, self_exec_id u32. */
+const IMAGE_BYTES = 16;
+
+function imagesOf(bytes: Uint8Array<ArrayBuffer>): ImageId[] {
+  const view = new DataView(bytes.buffer);
+  const images = new Map<number, ImageId>();
+  for (let at = 0; at < bytes.length; at += IMAGE_BYTES) {
+    const pid = view.getUint32(at + 8, true);
+    images.set(pid, { pid, start_ns: view.getBigUint64(at, true), self_exec_id: view.getUint32(at + 12, true) });
+  }
+  return [...images.values()];
 }

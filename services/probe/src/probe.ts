@@ -4,6 +4,7 @@ import { release } from 'node:os';
 import type { Message } from '@bintrail/runtime/bus.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
 import { createLru } from '@bintrail/runtime/lru.ts';
+import { sendAlive } from './alive.ts';
 import { type BpfObject, loadBpfObject } from './bpf-object.ts';
 import { type Clock, openClock } from './clock.ts';
 import { createDigestPipeline, type DigestPipeline } from './digest-pipeline.ts';
@@ -54,6 +55,7 @@ const DESCRIPTOR_BATCH = 256;
 const OVERLOAD_NS = 10_000_000_000n;
 const SWEEP_MS = 100;
 const REPORT_MS = 5_000;
+const ALIVE_MS = 60_000;
 /** Longest sleep; every wait also ends when the kernel has something. */
 const IDLE_WAIT_MS = 1_000;
 
@@ -106,6 +108,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const world: World = { bpf, fanotify, clock, observer, pipeline, tally, arrived: [], out, report, log: options.log };
   bpf.attach();
   takeSnapshot(world);
+  sendAlive(world);
   report();
   const loop = runLoop(libc, world);
   const stop = async () => {
@@ -160,6 +163,7 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
   let stopped = false;
   const sweeper = setInterval(() => world.observer.sweep(world.clock.nowNs()), SWEEP_MS);
   const reporter = setInterval(world.report, REPORT_MS);
+  const looker = setInterval(() => sendAlive(world), ALIVE_MS);
   const run = async () => {
     while (!stopped) {
       const ready = await wakeup.wait(IDLE_WAIT_MS);
@@ -169,6 +173,7 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
     while (!turn(world) || world.bpf.ring.backlogBytes() > 0) await new Promise((resolve) => setTimeout(resolve, 1));
     clearInterval(sweeper);
     clearInterval(reporter);
+    clearInterval(looker);
     closeSync(mountInfo);
     closeSync(bell);
     wakeup.close();

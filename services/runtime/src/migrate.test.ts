@@ -140,14 +140,14 @@ describe('readMigrations', () => {
     }
   });
 
-  it('holds every event table as its definition says, for as long as the first migration says', () => {
-    const [events] = MIGRATIONS;
+  it('makes every event table as its definition says, for as long as its migration says', () => {
     const retentionDays = (sql: string) => Number(/INTERVAL (\d+) DAY/.exec(sql)?.[1]);
-    const expected = Object.values(EVENTS).map((definition, index) => {
-      const created = createTable(definition, retentionDays(events!.statements[index]!));
-      return created.replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS').replace(/;$/, '');
-    });
-    assert.deepEqual(events!.statements, expected);
+    for (const definition of Object.values(EVENTS)) {
+      const head = `CREATE TABLE IF NOT EXISTS ${definition.table} (`;
+      const statement = STATEMENTS.find((sql) => sql.startsWith(head)) ?? assert.fail(`nothing makes ${head}`);
+      const created = createTable(definition, retentionDays(statement));
+      assert.equal(statement, created.replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS').replace(/;$/, ''));
+    }
   });
 });
 

@@ -1,0 +1,42 @@
+-- Which program images were there when a node's probe last looked, and which of its looks are known whole.
+
+-- One row of an image and day, once merged: the latest look that found it. 3,000 images a day and node take some 50 KB.
+CREATE TABLE alive_events (
+  node LowCardinality(String) COMMENT 'Node the event happened on.',
+  boot LowCardinality(String) COMMENT 'boot_id of its kernel.',
+  probe_epoch UInt64 COMMENT 'Start of the probe, milliseconds since the epoch.',
+  ingested_at DateTime64(3, 'UTC') COMMENT 'Time of the plan that stored it.',
+  ts DateTime64(9, 'UTC') COMMENT 'When the look began; the same in all its rows.',
+  images UInt32 COMMENT 'Rows of this look: it is complete where as many arrived.',
+  pid UInt32 COMMENT 'Process id (tgid) in the initial PID namespace.',
+  self_exec_id UInt32 COMMENT 'task->self_exec_id: counts the program images of a process.',
+  start_ns UInt64 COMMENT 'Start of the process on the boot clock, nanoseconds.'
+)
+ENGINE = ReplacingMergeTree(ts)
+PARTITION BY toYYYYMMDD(ingested_at)
+ORDER BY (node, boot, pid, start_ns, self_exec_id)
+TTL toDateTime(ingested_at) + INTERVAL 30 DAY DELETE
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+
+-- A look may come in several messages and plans: it is whole where `stored` has reached `images`. Kept for as long as it
+-- is worth asking what runs on a node that has gone silent.
+CREATE TABLE alive_looks (
+  ingest_day Date,
+  node LowCardinality(String),
+  boot LowCardinality(String),
+  probe_epoch UInt64,
+  ts DateTime64(9, 'UTC'),
+  images SimpleAggregateFunction(max, UInt32),
+  stored SimpleAggregateFunction(sum, UInt64),
+  stored_at SimpleAggregateFunction(max, DateTime64(3, 'UTC'))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY ingest_day
+ORDER BY (node, boot, probe_epoch, ts)
+TTL ingest_day + INTERVAL 3 DAY DELETE
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+
+CREATE MATERIALIZED VIEW alive_looks_from_alive TO alive_looks AS
+SELECT toDate(ingested_at) AS ingest_day, node, boot, probe_epoch, ts,
+  max(a.images) AS images, count() AS stored, max(ingested_at) AS stored_at
+FROM alive_events AS a GROUP BY ingest_day, node, boot, probe_epoch, ts;
