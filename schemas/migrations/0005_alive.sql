@@ -1,6 +1,7 @@
 -- Which program images were there when a node's probe last looked, and which of its looks are known whole.
 
--- One row of an image and day, once merged: the latest look that found it. 3,000 images a day and node take some 50 KB.
+-- One row of an image and day, once merged: the latest look that found it. 16 B each on disk: 300 images that stay and 5
+-- new ones a minute take 120 KB a day and node, the looks 17 KB (measured).
 CREATE TABLE alive_events (
   node LowCardinality(String) COMMENT 'Node the event happened on.',
   boot LowCardinality(String) COMMENT 'boot_id of its kernel.',

@@ -4,6 +4,7 @@ import type { ExecId } from '@bintrail/schemas/exec-id.ts';
 import { EVENT_TYPES, type Event, type EventType } from '../event-answer.ts';
 import { sqlTime, type Window } from '../time.ts';
 import { type EventKey, type EventRow, keyColumns, SOURCES, selectEvents } from './event-rows.ts';
+import { firstSights } from './first-sights.ts';
 import { isLike, isText, textParams } from './scope.ts';
 
 export type EventFilters = {
@@ -91,7 +92,7 @@ export async function listEvents(
 }
 
 // Columns of the key first, then all of the few rows: an event is wide, and most of a window is not shown.
-function readNewest(
+async function readNewest(
   store: Store,
   type: EventType,
   { sql, params }: Condition,
@@ -103,8 +104,10 @@ function readNewest(
   const order = `ORDER BY ${key.map((column) => `${column} DESC`).join(', ')}`;
   const isNext = `(${key.join(', ')}, '${type}') < (fromUnixTimestamp64Nano({after_ns:Int64}), {after_node:String},
     {after_lane:UInt32}, {after_seq:UInt64}, {after_pid:UInt32}, {after_type:String})`;
-  const where = `WHERE ts >= {since:DateTime64(9, 'UTC')} AND ts < {until:DateTime64(9, 'UTC')} AND ${sql}
-    ${after === undefined ? '' : `AND ${isNext}`}`;
+  const asked = `ts >= {since:DateTime64(9, 'UTC')} AND ts < {until:DateTime64(9, 'UTC')} AND ${sql}`;
+  const inWindow = { ...params, since: sqlTime(window.sinceNs), until: sqlTime(window.untilNs) };
+  const isFirst = type === 'exec' ? await firstSights(store, asked, inWindow) : '1';
+  const where = `WHERE ${asked} AND ${isFirst} ${after === undefined ? '' : `AND ${isNext}`}`;
   const [after_ns = '0', after_node = '', after_lane = 0, after_seq = '0', after_pid = 0, after_type = ''] =
     after ?? [];
   return selectEvents(
@@ -114,9 +117,7 @@ function readNewest(
        SELECT ${key.join(', ')} FROM ${SOURCES[type].table} ${where} ${order} LIMIT {limit:UInt32})
      ${order} LIMIT {limit:UInt32}`,
     {
-      ...params,
-      since: sqlTime(window.sinceNs),
-      until: sqlTime(window.untilNs),
+      ...inWindow,
       limit,
       ...(after === undefined ? {} : { after_ns, after_node, after_lane, after_seq, after_pid, after_type }),
     },

@@ -3,13 +3,13 @@
 import type { Parameter, Store } from '@bintrail/runtime/store.ts';
 import { type ExecId, parseExecId } from '@bintrail/schemas/exec-id.ts';
 import type { Event } from '../event-answer.ts';
+import { parseTime } from '../time.ts';
+import { readLife } from './alive.ts';
 import { selectEvents } from './event-rows.ts';
 
 export const MAX_ANCESTORS = 64;
 export const MAX_CHILDREN = 200;
 const MAX_LOADS = 100;
-/** A node that said nothing for so long may have stopped a process without our knowing. */
-const SILENT_MS = 60_000;
 
 export type Process = {
   readonly exec: Event;
@@ -23,13 +23,14 @@ export type Process = {
   readonly loads: readonly Event[];
   readonly exit: Event | null;
   readonly running: boolean | null;
+  /** When its node last looked at all processes. */
+  readonly as_of: string | null;
 };
 
 type Scope = {
   readonly store: Store;
+  readonly node: string;
   readonly params: Readonly<Record<string, Parameter>>;
-  /** When something of this boot was last stored, milliseconds since the epoch. */
-  readonly lastMs: number;
 };
 
 // A boot is of one node; what it did was stored since its first message, which leaves most partitions unread.
@@ -43,16 +44,16 @@ export async function readProcess(store: Store, id: ExecId, nowMs: number): Prom
   for (const scope of await scopesOf(store, id.boot)) {
     const [exec] = await readImages(scope, IS_IMAGE, imageParams(id), 1);
     if (exec === undefined) continue;
-    const [lineage, children, around, loads, exit, isLive] = await Promise.all([
+    const sinceNs = parseTime(exec.ts, nowMs) ?? 0n;
+    const [lineage, children, around, loads, exit, life] = await Promise.all([
       readAncestors(scope, exec),
       readChildren(scope, id),
       readSiblings(scope, id),
       readLoads(scope, id),
       readExit(scope, id),
-      isOfLiveProbe(scope, id),
+      readLife(store, scope.node, id, sinceNs, nowMs),
     ]);
-    const isOver = exit !== null || around.replacedBy !== null || isLive === false;
-    const running = isOver ? false : isLive === undefined || nowMs - scope.lastMs > SILENT_MS ? null : true;
+    const isOver = exit !== null || around.replacedBy !== null;
     // The end of a process is the end of its last image only.
     return {
       exec,
@@ -61,23 +62,20 @@ export async function readProcess(store: Store, id: ExecId, nowMs: number): Prom
       ...around,
       loads,
       exit: exit?.exec_id === exec.exec_id ? exit : null,
-      running,
+      running: isOver ? false : (life.isAlive ?? null),
+      as_of: life.asOf,
     };
   }
   return undefined;
 }
 
 async function scopesOf(store: Store, boot: string): Promise<Scope[]> {
-  const rows = await store.query<{ node: string; since_ms: string; last_ms: string }>(
-    `SELECT node, toUnixTimestamp64Milli(min(ingested_at)) AS since_ms, toUnixTimestamp64Milli(max(ingested_at)) AS last_ms
+  const rows = await store.query<{ node: string; since_ms: string }>(
+    `SELECT node, toUnixTimestamp64Milli(min(ingested_at)) AS since_ms
      FROM batches WHERE (node, boot) IN (SELECT node, boot FROM probe_runs WHERE boot = {boot:String}) GROUP BY node`,
     { boot },
   );
-  return rows.map(({ node, since_ms, last_ms }) => ({
-    store,
-    params: { node, boot, since_ms },
-    lastMs: Number(last_ms),
-  }));
+  return rows.map(({ node, since_ms }) => ({ store, node, params: { node, boot, since_ms } }));
 }
 
 function imageParams({ pid, startNs, selfExecId }: ExecId): Record<string, Parameter> {
@@ -151,19 +149,4 @@ async function readExit({ store, params }: Scope, id: ExecId): Promise<Event | n
   const tail = `WHERE ${IN_BOOT} AND pid = {pid:UInt32} AND start_ns = {start_ns:UInt64} ORDER BY ts LIMIT 1`;
   const [row] = await selectEvents(store, 'exit', tail, { ...params, ...imageParams(id) });
   return row?.event ?? null;
-}
-
-/**
- * Whether the probe that runs now on the node saw this image: false when the node has booted since, undefined when the
- * probe was started again and did not find it.
- */
-async function isOfLiveProbe({ store, params }: Scope, id: ExecId): Promise<boolean | undefined> {
-  const [row] = await store.query<{ is_newest_boot: number; is_newest_run: number }>(
-    `SELECT newest.1 = {boot:String} AS is_newest_boot, seen >= newest.2 AS is_newest_run FROM (
-       SELECT (SELECT (argMax(boot, probe_epoch), max(probe_epoch)) FROM probe_runs WHERE node = {node:String}) AS newest,
-         (SELECT max(probe_epoch) FROM exec_events WHERE ${IN_BOOT} AND ${IS_IMAGE}) AS seen)`,
-    { ...params, ...imageParams(id) },
-  );
-  if (row === undefined || row.is_newest_boot === 0) return false;
-  return row.is_newest_run === 1 ? true : undefined;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import { openTestApi, startParts, type TestApi, type TestParts } from '../api.fixture.ts';
-import { BOOT, createSendEvents, PENDING, type SendEvents } from '../events.fixture.ts';
+import { createSendEvents, PENDING, type SendEvents } from '../events.fixture.ts';
 
 let parts: TestParts;
 let api: TestApi;
@@ -131,65 +131,5 @@ describe('one binary', () => {
     assert.equal((await get(sha256, 'workload=systemd%2Fnginx.service')).exec_count, 1);
     assert.equal((await api.ask(`/v1/binaries/${hex(sha256)}?workload=host`)).status, 404);
     assert.equal((await api.ask(`/v1/binaries/${hex(sha256)}?node=other`)).status, 404);
-  });
-});
-
-describe('running', () => {
-  const run = async (sha256: string, query = '') =>
-    (await get(sha256, query)).running.processes.map(({ pid }: { pid: number }) => pid).sort();
-
-  it('is what neither ended nor was replaced, in the newest boot', async () => {
-    const sha256 = fresh();
-    const boot = '99999999-2222-3333-4444-555555555555';
-    const node = 'run-a';
-    const image = (pid: number, self_exec_id = 1) => ({ pid, start_ns: BigInt(pid), self_exec_id });
-    await send('exec', [{ sha256, ...image(1) }], { node, probeEpoch: 1n });
-    await send(
-      'exec',
-      [
-        { sha256, ...image(2), ts: ago(2) },
-        { sha256, ...image(3) },
-        { sha256, ...image(4) },
-        { sha256: fresh(), ...image(4, 2) },
-        { sha256: fresh(), ...image(5) },
-        { sha256, ...image(5, 2), ts: ago(3), workload: 'host' },
-        { ...PENDING, ...image(6) },
-      ],
-      { node, boot, probeEpoch: 2n },
-    );
-    await send('load', [{ sha256, ...image(7), path: '/opt/a.sh' }], { node, boot, probeEpoch: 2n });
-    await send('digest', [{ sha256, ...image(6), role: 'exec' }], { node, boot, probeEpoch: 2n });
-    // The same process number came again later: not this process.
-    await send('exit', [image(3), { ...image(2), start_ns: 99n }], { node, boot, probeEpoch: 2n });
-    assert.deepEqual(await run(sha256), [2, 5, 6, 7]);
-    assert.deepEqual(await run(sha256, 'workload=host'), [5]);
-    const { count, processes } = (await get(sha256)).running;
-    assert.equal(count, 4);
-    const [oldest] = processes.slice(-1);
-    assert.equal(oldest.exec_id, `${boot}:5:5:2`);
-    assert.equal(oldest.workload, 'host');
-    assert.equal(oldest.node, node);
-    assert.equal(Math.round((Date.now() - Date.parse(oldest.since)) / 3_600_000), 3);
-  });
-
-  it('says which process the probe found again when it came back', async () => {
-    const sha256 = fresh();
-    const node = 'run-b';
-    await send(
-      'exec',
-      [
-        { sha256, pid: 1, start_ns: 1n },
-        { sha256, pid: 2, start_ns: 2n },
-      ],
-      { node },
-    );
-    const snapshot = { ...PENDING, digest_reason: 'snapshot', flags: flagBit('snapshot') };
-    await send('exec', [{ ...snapshot, pid: 2, start_ns: 2n }], { node, boot: BOOT, probeEpoch: 2n });
-    const { processes } = (await get(sha256)).running;
-    const confirmed = processes.map(({ pid, confirmed }: { pid: number; confirmed: boolean }) => [pid, confirmed]);
-    assert.deepEqual(confirmed.sort(), [
-      [1, false],
-      [2, true],
-    ]);
   });
 });

@@ -117,7 +117,7 @@ export function binariesRoutes(app: App): void {
     const policy_revision = deps.approvals.revision();
     const [binary, running, coverage] = await Promise.all([
       readBinary(deps.store, sha256, scope, judgingOf(deps)),
-      readRunning(deps.store, sha256, scope),
+      readRunning(deps.store, sha256, scope, deps.clock()),
       windowCoverage(deps.store, { ...window, node: place.node, workload: place.workload }),
     ]);
     if (binary === undefined) throw notFound('binary with this digest in what was asked for');

@@ -40,7 +40,9 @@ const list = createRoute({
   summary: 'Raw events, newest first',
   description:
     'Of the last 24 hours unless `since` says otherwise; they are kept for 90 days. A filter by something that a type ' +
-    'of event does not have (exits have no uid, path, digest or flags) leaves that type out.',
+    'of event does not have (exits have no uid, path, digest or flags) leaves that type out. Processes that a probe ' +
+    'finds when it starts are listed as execs flagged snapshot, each once: not those whose exec is stored, nor again ' +
+    'when the probe is started again. (The stream shows each such find as it arrives.)',
   ...needs('viewer'),
   request: {
     query: querySchema({

@@ -26,9 +26,8 @@ const processAnswer = eventAnswer
     running: z
       .boolean()
       .nullable()
-      .describe(
-        'Null where it cannot be known: the node is silent, or its probe was started again and did not find the process.',
-      ),
+      .describe('Null where nobody can say: the node has been silent for three minutes. See `running` of a binary.'),
+    as_of: timeText.nullable().describe('When its node last looked at all processes, as far as that arrived whole.'),
   })
   .openapi('Process');
 
