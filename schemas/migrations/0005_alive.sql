@@ -41,3 +41,5 @@ CREATE MATERIALIZED VIEW alive_looks_from_alive TO alive_looks AS
 SELECT toDate(ingested_at) AS ingest_day, node, boot, probe_epoch, ts,
   max(a.images) AS images, count() AS stored, max(ingested_at) AS stored_at
 FROM alive_events AS a GROUP BY ingest_day, node, boot, probe_epoch, ts;
+
+ALTER TABLE heartbeat_events COMMENT COLUMN IF EXISTS mode 'live, replay, or stopping: the last word of a probe that was asked to end.';

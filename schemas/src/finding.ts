@@ -6,6 +6,7 @@ export const RULES = [
   'tampered-package-file',
   'fileless-exec',
   'hash-missing',
+  'probe-silent',
 ] as const;
 export type Rule = (typeof RULES)[number];
 

@@ -12,7 +12,12 @@ export const heartbeat = defineEvent({
     { name: 'probe_version', kind: 'text', from: 'probe', doc: 'Version of the probe.' },
     { name: 'hooks', kind: 'text', from: 'probe', doc: 'Hook family: lsm or tracepoint.' },
     { name: 'kernel', kind: 'text', from: 'probe', doc: 'Kernel release.' },
-    { name: 'mode', kind: 'text', from: 'probe', doc: 'live or replay.' },
+    {
+      name: 'mode',
+      kind: 'text',
+      from: 'probe',
+      doc: 'live, replay, or stopping: the last word of a probe that was asked to end.',
+    },
     { name: 'outbox_depth', kind: 'u64', from: 'probe', doc: 'Messages not yet handed to the bus.' },
     { name: 'waiting_digests', kind: 'u32', from: 'probe', doc: 'Files waiting to be hashed.' },
     { name: 'held_descriptors', kind: 'u32', from: 'probe', doc: 'File descriptors held for hashing.' },

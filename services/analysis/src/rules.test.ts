@@ -72,8 +72,9 @@ describe('findings', () => {
     });
   }
 
-  it('has one definition for each rule of the contract', () => {
-    assert.deepEqual(FINDING_RULES.map(({ rule }) => rule).sort(), [...RULES].sort());
+  it('has one definition for each rule of the contract that speaks of something that ran', () => {
+    const ofSightings = RULES.filter((rule) => rule !== 'probe-silent');
+    assert.deepEqual(FINDING_RULES.map(({ rule }) => rule).sort(), ofSightings.sort());
   });
 
   it('makes exactly one finding of each sighting that is denied or unapproved, and none of an approved one', () => {

@@ -6,7 +6,7 @@ import type { Log } from '@bintrail/runtime/log.ts';
 import type { Metrics } from '@bintrail/runtime/metrics.ts';
 import { type Backoff, type Pump, pump } from '@bintrail/runtime/pump.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
-import { TOPICS } from '@bintrail/schemas/topics.ts';
+import { INGEST_GROUP, TOPICS } from '@bintrail/schemas/topics.ts';
 import { createStoreEvents } from './events-stage.ts';
 import { storeFindings } from './findings-stage.ts';
 import { createMessageReader, type DeadRecord } from './messages.ts';
@@ -29,7 +29,7 @@ export type Ingest = {
 // Many small messages make one block: an INSERT costs milliseconds however few rows it has, and the last rows of one of
 // 100 thousand half of what those of one of 50 thousand cost. What a plan may blow up to does not matter, its blocks are
 // cut by their own limits.
-const EVENTS_PLAN = { topic: TOPICS.events, group: 'ingest', maxRecords: 16_384, maxBytes: 16 * 1024 * 1024 };
+const EVENTS_PLAN = { topic: TOPICS.events, group: INGEST_GROUP, maxRecords: 16_384, maxBytes: 16 * 1024 * 1024 };
 const FINDINGS_PLAN = {
   topic: TOPICS.findings,
   group: 'ingest-findings',

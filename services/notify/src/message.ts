@@ -17,6 +17,7 @@ import {
   workloadsText,
 } from './describe.ts';
 import { code, codeBlock, commandBlock } from './mrkdwn.ts';
+import { silenceBlocks, silenceLine } from './silence-message.ts';
 
 /** Longest texts, in characters, while a message has room; tried in turn until it fits. */
 const SCALES = [1, 0.5, 0.25, 0.1] as const;
@@ -46,6 +47,7 @@ export function plainMessage(alert: Alert, access: ApiAccess): SlackMessage {
 /** One line for notifications and screen readers. */
 export function oneLine(alert: Alert): string {
   const { finding } = alert;
+  if (finding.rule === 'probe-silent') return silenceLine(alert);
   const what = `${code(finding.path, 300)} in ${code(finding.workload, 200)} on ${code(finding.node, 100)}`;
   const repeat = alert.mayRepeat ? '[may be a repeat] ' : '';
   return `${repeat}${title(alert)}: ${what}, SHA-256 ${finding.sha256 === '' ? 'none' : code(finding.sha256, 80)}`;
@@ -53,6 +55,7 @@ export function oneLine(alert: Alert): string {
 
 function findingBlocks(alert: Alert, next: Block, room: (chars: number) => number): Block[] {
   const { finding } = alert;
+  if (finding.rule === 'probe-silent') return silenceBlocks(alert, next, room);
   const { exec } = finding.evidence;
   const others = workloadsText(alert, room(100));
   const odd = oddText(finding, MIN_TEXT_CHARS);

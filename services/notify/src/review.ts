@@ -36,9 +36,15 @@ export function review(delivery: Pending, policy: Policy, nowMs: number): Review
 
 /** A finding stands while its sighting would still make one, of whatever rule. */
 function judgeFinding(finding: Finding, approvals: CompiledApprovals, nowMs: number) {
+  if (finding.rule === 'probe-silent') return { verdict: silenceVerdict(finding), stands: true };
   const sighting = sightingOf(finding);
   const verdict = judge(sighting, approvals, nowMs);
   return { verdict, stands: findingsOf(sighting, verdict, flagsOf(finding)).length > 0 };
+}
+
+/** Nothing ran that could be judged, and no approval lifts it. */
+function silenceVerdict({ evidence }: Finding): Verdict {
+  return { value: 'unknown', why: evidence.verdict.why, approval_id: null };
 }
 
 // The words come from detect, which has them from the same lists; one that is not on them counts as weak evidence.

@@ -4,6 +4,7 @@ import { type Block, header, LIMITS, type SlackMessage, section, sizeOf } from '
 import { type ApiAccess, listFindings } from './commands.ts';
 import { REPEAT_NOTE } from './describe.ts';
 import { code, commandBlock } from './mrkdwn.ts';
+import { silenceItem } from './silence-message.ts';
 
 /** How many groups one summary lists at most: as many as one screen shows, and well below Slack's limits. */
 export const MAX_LISTED = 30;
@@ -68,7 +69,9 @@ function linesOf(shown: readonly Item[]): string[] {
   return shown.toSorted((a, b) => rank(a) - rank(b)).map(({ line }) => line);
 }
 
-function lineOf({ finding, mayRepeat, otherWorkloads, moreWorkloads }: Alert): string {
+function lineOf(alert: Alert): string {
+  const { finding, mayRepeat, otherWorkloads, moreWorkloads } = alert;
+  if (finding.rule === 'probe-silent') return `• ${mayRepeat ? REPEAT_MARK : ''}${silenceItem(alert)}`;
   const others = otherWorkloads.length + moreWorkloads;
   const where = `${code(finding.workload, 64)}${others > 0 ? ` and ${others} more` : ''} on ${code(finding.node, 64)}`;
   const digest = finding.sha256 === '' ? 'no digest' : `SHA-256 ${code(finding.sha256, 80)}`;

@@ -19,7 +19,7 @@ import { openDpkg } from './package-evidence/dpkg.ts';
 import { hasRecord } from './package-evidence/evidence.ts';
 import { createOwnersOf, packageColumns } from './packages.ts';
 import { type Arrived, decodeRecord, snapshotRows, stillRuns } from './records.ts';
-import { createReporter, newTally, type Tally } from './report.ts';
+import { createReporter, newTally, type Report, type Tally } from './report.ts';
 import { createOpenedByPid } from './scripts.ts';
 import { EPOLLIN, EPOLLPRI, openWakeup } from './wakeup.ts';
 import { type UserNames, workloadOf } from './workload.ts';
@@ -117,7 +117,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     await loop.stop();
     await drainWaiting(observer);
     observer.finish();
-    report();
+    report('stopping');
     await out.close();
     fanotify.close();
     await hasher.close();
@@ -147,7 +147,7 @@ type World = {
   readonly tally: Tally;
   readonly arrived: Arrived[];
   readonly out: EventsOut;
-  readonly report: () => void;
+  readonly report: Report;
   readonly log: Log;
 };
 
@@ -162,7 +162,7 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
   wakeup.watch(mountInfo, EPOLLPRI);
   let stopped = false;
   const sweeper = setInterval(() => world.observer.sweep(world.clock.nowNs()), SWEEP_MS);
-  const reporter = setInterval(world.report, REPORT_MS);
+  const reporter = setInterval(() => world.report(), REPORT_MS);
   const looker = setInterval(() => sendAlive(world), ALIVE_MS);
   const run = async () => {
     while (!stopped) {

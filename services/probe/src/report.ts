@@ -53,10 +53,13 @@ function places({ bpf, out, tally }: ReportOptions): Place[] {
   ];
 }
 
+/** `stopping` is the last word of a probe that was asked to end. */
+export type Report = (mode?: 'live' | 'stopping') => void;
+
 /** Sends counters that changed since the last call, and a heartbeat. The first call sends them all, zeros too. */
-export function createReporter(options: ReportOptions): () => void {
+export function createReporter(options: ReportOptions): Report {
   const reported = new Map<string, bigint>();
-  return () => {
+  return (mode = 'live') => {
     for (const place of places(options)) {
       const key = `${place.cpu}:${place.event_type}:${place.place}`;
       if (reported.get(key) === place.seen) continue;
@@ -71,7 +74,7 @@ export function createReporter(options: ReportOptions): () => void {
       probe_version: PROBE_VERSION,
       hooks: 'tracepoint',
       kernel: release(),
-      mode: 'live',
+      mode,
       outbox_depth: BigInt(options.out.depth()),
       waiting_digests: options.waitingDigests(),
       held_descriptors: options.heldDescriptors(),

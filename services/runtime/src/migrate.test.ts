@@ -145,8 +145,13 @@ describe('readMigrations', () => {
     for (const definition of Object.values(EVENTS)) {
       const head = `CREATE TABLE IF NOT EXISTS ${definition.table} (`;
       const statement = STATEMENTS.find((sql) => sql.startsWith(head)) ?? assert.fail(`nothing makes ${head}`);
-      const created = createTable(definition, retentionDays(statement));
-      assert.equal(statement, created.replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS').replace(/;$/, ''));
+      const created = createTable(definition, retentionDays(statement)).replace(/;$/, '');
+      // A later migration may have changed what is said of a column; the case above holds the two together.
+      const withoutComments = (sql: string) => sql.replaceAll(/ COMMENT '(?:[^']|'')*'/g, '');
+      assert.equal(
+        withoutComments(statement),
+        withoutComments(created.replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS')),
+      );
     }
   });
 });

@@ -10,6 +10,7 @@ import type { Status } from '@bintrail/api/deps.ts';
 import { listen } from '@bintrail/api/listen.ts';
 import { openApi } from '@bintrail/api/open-api.ts';
 import { createDetect } from '@bintrail/detect/detect.ts';
+import { watchSilence } from '@bintrail/detect/silence-watch.ts';
 import { createIngest } from '@bintrail/ingest/ingest.ts';
 import { createNotify } from '@bintrail/notify/notify.ts';
 import type { Bus, Message } from '@bintrail/runtime/bus.ts';
@@ -94,12 +95,14 @@ async function start({ mode, store: storeOptions, homeDir, tokenPath, user }: Ba
   // The policy is complete on the bus once the api is open: detect and notify judge with all of it.
   const detect = await createDetect(common);
   shutdown.onClose('detect', detect.close);
+  const silence = watchSilence({ ...common, store });
+  shutdown.onClose('silence watch', silence.close);
   const notify = await createNotify({
     ...{ ...common, webhookUrl: config.webhookUrl, apiUrl: server.url, tokenPath },
     counts: findingCounts(store),
   });
   shutdown.onClose('notify', notify.close);
-  for (const part of [ingest, detect, notify]) part.done.catch(shutdown.fail);
+  for (const part of [ingest, detect, silence, notify]) part.done.catch(shutdown.fail);
 
   const status = (): Status => ({
     mode,

@@ -4,8 +4,9 @@ import { findingSchema } from '@bintrail/schemas/finding.ts';
 export function findingLine(value: Uint8Array): string | undefined {
   const parsed = findingSchema.safeParse(parseJson(value));
   if (!parsed.success) return undefined;
-  const { rule, severity, workload, path, sha256, evidence, ts_ns } = parsed.data;
+  const { rule, severity, workload, path, sha256, evidence, ts_ns, node } = parsed.data;
   const time = new Date(Number(BigInt(ts_ns) / 1_000_000n)).toISOString().slice(11, 23);
+  if (rule === 'probe-silent') return `${time}  ${severity.padEnd(8)}  ${rule}  ${node}  (${evidence.verdict.why})`;
   const digest =
     sha256 === '' ? `no digest: ${evidence.digest.reason}` : `${sha256.slice(0, 16)}… ${evidence.digest.strength}`;
   return `${time}  ${severity.padEnd(8)}  ${rule}  ${path}  (${digest}; ${workload})`;

@@ -71,4 +71,6 @@ test('a look holds every living process once, and says how many there are', { sk
   } finally {
     await watched.stop();
   }
+  const heartbeats = watched.rows().filter(({ event }) => event === 'heartbeat');
+  assert.deepEqual([heartbeats[0]!.mode, heartbeats.at(-1)!.mode], ['live', 'stopping'], 'takes its leave');
 });

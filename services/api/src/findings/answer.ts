@@ -30,7 +30,10 @@ export const findingAnswer = z
     severity: z.enum(SEVERITIES),
     state: z.enum(STATES),
     episode: z.int().describe('How often it was resolved before: a sighting after that opens it again.'),
-    resolved_by: z.enum(['action', 'approval']).nullable(),
+    resolved_by: z
+      .enum(['action', 'approval', 'heard'])
+      .nullable()
+      .describe('heard: of a probe that was silent, and is heard again.'),
     last_action: actionSchema.nullable(),
     group_id: z.string().describe('The same fact in any workload: one alert.'),
     workload: z.string(),

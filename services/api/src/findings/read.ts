@@ -9,6 +9,7 @@ import type { Window } from '../time.ts';
 import { type ActionRow, readActions } from './action-rows.ts';
 import { type EvidenceRow, type FindingFilters, type FindingKey, readEvidence, readKeys } from './evidence-rows.ts';
 import { type Facts, readFacts, type SeenNodes, type SeenSighting } from './facts.ts';
+import { isSilence, readHeardAgain, silenceStanding } from './silence.ts';
 import { type FindingState, type Standing, standingOf } from './state.ts';
 import { countedFor, subjectKey, subjectOf } from './subject.ts';
 
@@ -33,8 +34,13 @@ export async function readFindings(
   if (ids.length === 0) return [];
   const [evidence, actions] = await Promise.all([readEvidence(store, ids), readActions(store, ids)]);
   const known = ids.flatMap((id) => evidence.get(id) ?? []);
-  const facts = await readFacts(store, known.map(subjectOfRow), node);
+  const [silent, sighted] = [known.filter(isSilence), known.filter((first) => !isSilence(first))];
+  const [facts, heard] = await Promise.all([
+    readFacts(store, sighted.map(subjectOfRow), node),
+    readHeardAgain(store, silent),
+  ]);
   return known.map((first) => {
+    if (isSilence(first)) return silenceStanding(first, actions.get(first.id) ?? [], heard.has(first.id), node);
     const unseen = { names: [first.node], count: 1, hasAsked: first.node === node };
     const nodes = facts.nodes.get(subjectKey(subjectOfRow(first))) ?? unseen;
     return standing(first, actions.get(first.id) ?? [], facts, nodes, judging);

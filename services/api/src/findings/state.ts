@@ -8,7 +8,7 @@ export type Standing = {
   readonly state: FindingState;
   /** How often it was resolved before: a sighting after that opened it again. */
   readonly episode: number;
-  readonly resolved_by: 'action' | 'approval' | null;
+  readonly resolved_by: 'action' | 'approval' | 'heard' | null;
   readonly last_action: ActionRow | undefined;
 };
 
