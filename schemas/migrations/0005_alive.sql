@@ -20,9 +20,10 @@ TTL toDateTime(ingested_at) + INTERVAL 30 DAY DELETE
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
 
 -- A look may come in several messages and plans: it is whole where `stored` has reached `images`. Kept for as long as it
--- is worth asking what runs on a node that has gone silent.
+-- is worth asking what runs on a node that has gone silent, and by quarters of an hour: nearly all questions are about
+-- the last ones, of every node.
 CREATE TABLE alive_looks (
-  ingest_day Date,
+  quarter DateTime('UTC') COMMENT 'Of the time of the plan that stored it.',
   node LowCardinality(String),
   boot LowCardinality(String),
   probe_epoch UInt64,
@@ -32,14 +33,14 @@ CREATE TABLE alive_looks (
   stored_at SimpleAggregateFunction(max, DateTime64(3, 'UTC'))
 )
 ENGINE = AggregatingMergeTree
-PARTITION BY ingest_day
-ORDER BY (node, boot, probe_epoch, ts)
-TTL ingest_day + INTERVAL 3 DAY DELETE
+PARTITION BY toYYYYMMDD(quarter)
+ORDER BY (quarter, node, boot, probe_epoch, ts)
+TTL quarter + INTERVAL 3 DAY DELETE
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
 
 CREATE MATERIALIZED VIEW alive_looks_from_alive TO alive_looks AS
-SELECT toDate(ingested_at) AS ingest_day, node, boot, probe_epoch, ts,
+SELECT toStartOfFifteenMinutes(ingested_at) AS quarter, node, boot, probe_epoch, ts,
   max(a.images) AS images, count() AS stored, max(ingested_at) AS stored_at
-FROM alive_events AS a GROUP BY ingest_day, node, boot, probe_epoch, ts;
+FROM alive_events AS a GROUP BY quarter, node, boot, probe_epoch, ts;
 
 ALTER TABLE heartbeat_events COMMENT COLUMN IF EXISTS mode 'live, replay, or stopping: the last word of a probe that was asked to end.';

@@ -9,7 +9,13 @@ export const STALE_MS = 180_000;
 /** The boot of each node that its newest probe runs on. */
 export const NEWEST_BOOTS = 'SELECT node, argMax(boot, probe_epoch) AS boot FROM probe_runs GROUP BY node';
 
-/** The newest whole look of each boot for which the condition on `node` and `boot` holds. */
+/** A node that has not looked for so long is asked for by name. */
+const RECENT_MS = 1_800_000;
+/** Of a live fleet only the last looks count; `nodes` are those whose last look is older. */
+export const isRecentOr = (nodes: string) =>
+  `(quarter >= toStartOfFifteenMinutes(fromUnixTimestamp64Milli({recent_since_ms:Int64}, 'UTC')) OR ${nodes})`;
+
+/** The newest whole look of each boot for which the condition holds. */
 export const newestLooks = (which: string) => `
   SELECT node, boot, toUnixTimestamp64Nano(max(ts)) AS looked_ns, max(look_at) AS look_stored_at FROM (
     SELECT node, boot, ts, max(stored_at) AS look_at FROM alive_looks WHERE ${which}
@@ -25,7 +31,10 @@ export const IS_GONE = 'looked_ns > 0 AND alive_ns < looked_ns AND since_ns < lo
 /** The look is fresh enough to claim by it that something runs. */
 export const IS_FRESH = "look_stored_at >= fromUnixTimestamp64Milli({fresh_since_ms:Int64}, 'UTC')";
 
-export const freshParams = (nowMs: number) => ({ fresh_since_ms: Math.max(0, nowMs - STALE_MS) });
+export const freshParams = (nowMs: number) => ({
+  fresh_since_ms: Math.max(0, nowMs - STALE_MS),
+  recent_since_ms: Math.max(0, nowMs - RECENT_MS),
+});
 
 /** Of a look that never was, the time is 0. */
 export function lookTime(lookedNs: string): string | null {
