@@ -15,9 +15,11 @@ export async function firstSights(
 ): Promise<string> {
   const found = await store.query(`SELECT 1 FROM exec_events WHERE ${where} AND ${IS_FOUND} LIMIT 1`, params);
   if (found.length === 0) return '1';
-  return `(NOT ${IS_FOUND} OR (${IMAGE}, probe_epoch) IN (
-    SELECT ${IMAGE}, first.1 FROM (
+  // Rows are told by numbers: with names in them these tuples take seconds. One row that shares process number, start to
+  // the nanosecond, and start of the probe to the millisecond with one of another node would be shown twice.
+  return `(NOT ${IS_FOUND} OR (pid, start_ns, self_exec_id, probe_epoch) IN (
+    SELECT pid, start_ns, self_exec_id, first.1 FROM (
       SELECT ${IMAGE}, min((probe_epoch, ${IS_FOUND})) AS first FROM exec_events
-      WHERE (${IMAGE}) IN (SELECT ${IMAGE} FROM exec_events WHERE ${where} AND ${IS_FOUND})
+      WHERE (pid, start_ns) IN (SELECT pid, start_ns FROM exec_events WHERE ${where} AND ${IS_FOUND})
       GROUP BY ${IMAGE} HAVING first.2 = 1)))`;
 }
