@@ -14,7 +14,7 @@ const nodeAnswer = z
     probe_version: z.string(),
     hooks: z.string().describe('Hook family: lsm or tracepoint.'),
     kernel: z.string(),
-    mode: z.string().describe('live or replay.'),
+    mode: z.string().describe('live, replay, or stopping: the probe was asked to end.'),
     boot: z.string(),
     probe_epoch: z.number().describe('Start of the probe, milliseconds since the epoch.'),
     outbox_depth: z.number().describe('Messages it has not handed over yet.'),
