@@ -10,12 +10,19 @@ const SNAPSHOT = flagBit('snapshot');
 /** Names of events, by the table they belong in: `<epoch>:…`, never twice. */
 export type Names = ReadonlyMap<string, readonly string[]>;
 
+/** Of looks at all processes the store keeps how many rows came; of the rows the latest of each image. */
+function lookNames(batches: readonly Batch[]): string[] {
+  const rows = batches.flatMap((batch) => rowsOf(batch).map((row) => `${batch.probeEpoch}:${row.ts}`));
+  return [...Map.groupBy(rows, (look) => look)].map(([look, { length }]) => `${look}:${length}`);
+}
+
 /** Snapshot rows have no number on a CPU: a process image is there once a run of the probe. */
 export function namesOnBus(batches: readonly Batch[]): Names {
   const names = new Map<string, string[]>();
   for (const batch of batches) {
     const own = names.get(batch.type) ?? [];
     names.set(batch.type, own);
+    if (batch.type === 'alive') continue;
     for (const row of rowsOf(batch)) {
       const isSnapshot = batch.type === 'exec' && (Number(row.flags) & SNAPSHOT) !== 0;
       const parts = isSnapshot
@@ -26,10 +33,13 @@ export function namesOnBus(batches: readonly Batch[]): Names {
       own.push([batch.probeEpoch, ...parts].join(':'));
     }
   }
+  if (names.has('alive')) names.set('alive', lookNames(batches.filter(({ type }) => type === 'alive')));
   for (const own of names.values()) own.sort();
   return names;
 }
 
+const LOOKS = `SELECT concat(toString(probe_epoch), ':', toString(toUnixTimestamp64Nano(ts)), ':', toString(sum(stored)))
+  AS name FROM alive_looks WHERE probe_epoch IN {epochs:Array(UInt64)} GROUP BY probe_epoch, ts`;
 const NAME_IN: Readonly<Record<string, string>> = {
   exec: `if(bitTest(flags, 6), concat('snapshot:', toString(pid), ':', toString(start_ns), ':', toString(self_exec_id)),
     concat(toString(cpu), ':', toString(cpu_seq)))`,
@@ -41,11 +51,9 @@ const NAME_IN_USER_SPACE = "concat(toString(stream), ':', toString(seq))";
 export async function namesInStore(store: Store, epochs: readonly number[], types: Iterable<string>): Promise<Names> {
   const names = new Map<string, string[]>();
   for (const type of types) {
-    const rows = await store.query<{ name: string }>(
-      `SELECT concat(toString(probe_epoch), ':', ${NAME_IN[type] ?? NAME_IN_USER_SPACE}) AS name FROM ${type}_events
-       WHERE probe_epoch IN {epochs:Array(UInt64)}`,
-      { epochs },
-    );
+    const ofRows = `SELECT concat(toString(probe_epoch), ':', ${NAME_IN[type] ?? NAME_IN_USER_SPACE}) AS name
+      FROM ${type}_events WHERE probe_epoch IN {epochs:Array(UInt64)}`;
+    const rows = await store.query<{ name: string }>(type === 'alive' ? LOOKS : ofRows, { epochs });
     names.set(type, rows.map(({ name }) => name).sort());
   }
   return names;

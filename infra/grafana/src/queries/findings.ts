@@ -22,6 +22,7 @@ export const FINDINGS = `(
     first.node AS node, first.at AS first_seen, greatest(seen.last_at, first.at) AS last_seen, seen.runs AS runs,
     multiIf(
       acted.action = 'resolve' AND last_seen <= acted.at, 'resolved',
+      first.rule = 'probe-silent' AND heard.word != '' AND NOT endsWith(first.subject, heard.word), 'resolved',
       acted.action = 'acknowledge', 'acknowledged', 'open') AS state,
     acted.actor AS actor, acted.reason AS reason, first_acted.after_s AS answered_after_s
   FROM (
@@ -45,6 +46,11 @@ export const FINDINGS = `(
     SELECT a.finding_id AS id, toNullable(dateDiff('second', min(e.ts), min(a.at))) AS after_s
     FROM ${TABLES.actions} AS a INNER JOIN ${EVIDENCE} AS e USING (finding_id) GROUP BY a.finding_id
   ) AS first_acted ON first_acted.id = first.id
+  LEFT JOIN (
+    SELECT node, concat(':', toString(last.2), ':', toString(last.3)) AS word FROM (
+      SELECT node, max((ingested_at, probe_epoch, seq)) AS last FROM ${TABLES.heartbeats}
+      WHERE node IN (SELECT node FROM ${EVIDENCE} WHERE rule = 'probe-silent') GROUP BY node)
+  ) AS heard ON heard.node = first.node
 )`;
 
 const CHOSEN = `${matches('workload')} AND ${matches('rule')}`;
