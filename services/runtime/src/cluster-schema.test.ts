@@ -50,6 +50,11 @@ SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_windo
     );
   });
 
+  it('keeps the last row of a key by the column it was kept by', () => {
+    const [local] = rendered(EVENTS.replace('MergeTree', 'ReplacingMergeTree(n)'));
+    assert.match(local!, /ENGINE = ReplicatedReplacingMergeTree\('[^']+', '\{replica\}', n\)\nORDER BY/);
+  });
+
   it('keeps records without a node whole on every server', () => {
     assert.deepEqual(rendered(COUNTS), [
       `CREATE TABLE IF NOT EXISTS counts ON CLUSTER 'fleet' (

@@ -24,7 +24,8 @@ export function clusterMigrations(migrations: readonly Migration[], schema: Clus
   }));
 }
 
-const CREATE_TABLE = /^CREATE TABLE IF NOT EXISTS (\w+) (\([\s\S]*\)\s*)ENGINE = (\w*MergeTree)\b([\s\S]*)$/;
+const CREATE_TABLE =
+  /^CREATE TABLE IF NOT EXISTS (\w+) (\([\s\S]*\)\s*)ENGINE = (\w*MergeTree)\b(?:\((\w+)\))?([\s\S]*)$/;
 const CREATE_VIEW = /^CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS\b([\s\S]*)$/;
 const CREATE_PLAIN_VIEW = /^CREATE VIEW IF NOT EXISTS (\w+)/;
 const ALTER = /^ALTER TABLE (\w+) ([\s\S]*)$/;
@@ -45,9 +46,9 @@ function shardedTables(statements: readonly string[]): ReadonlySet<string> {
 /** One statement as those that take its place; `sharded` are the tables that each shard holds a share of. */
 export function clusterStatements(sql: string, schema: ClusterSchema, sharded: ReadonlySet<string>): string[] {
   const on = `ON CLUSTER '${schema.cluster}'`;
-  const [, table, columns, engine, rest] = CREATE_TABLE.exec(sql) ?? [];
+  const [, table, columns, engine, version, rest] = CREATE_TABLE.exec(sql) ?? [];
   if (table !== undefined)
-    return createTable({ table, columns: columns!, engine: engine!, rest: rest! }, schema, sharded);
+    return createTable({ table, columns: columns!, engine: engine!, version, rest: rest! }, schema, sharded);
   const [, view, target, query] = CREATE_VIEW.exec(sql) ?? [];
   if (view !== undefined) {
     const local = query!.replace(/\b(FROM|JOIN) (\w+)/g, (whole, word, name) =>
@@ -64,21 +65,29 @@ export function clusterStatements(sql: string, schema: ClusterSchema, sharded: R
   return names.map((name) => `DROP ${what} IF EXISTS ${name} ${on} SYNC`);
 }
 
-type Table = { readonly table: string; readonly columns: string; readonly engine: string; readonly rest: string };
+type Table = {
+  readonly table: string;
+  readonly columns: string;
+  readonly engine: string;
+  /** Column by which a ReplacingMergeTree keeps the last row of a key. */
+  readonly version: string | undefined;
+  readonly rest: string;
+};
 
 function createTable(
-  { table, columns, engine, rest }: Table,
+  { table, columns, engine, version, rest }: Table,
   schema: ClusterSchema,
   sharded: ReadonlySet<string>,
 ): string[] {
   const on = `ON CLUSTER '${schema.cluster}'`;
   const tail = replicatedSettings(rest, schema);
+  const last = version === undefined ? '' : `, ${version}`;
   if (!sharded.has(table)) {
     // One path for all servers, so that each of them holds every row.
-    const replicated = `Replicated${engine}('/clickhouse/tables/all/{database}/${table}', '{shard}-{replica}')`;
+    const replicated = `Replicated${engine}('/clickhouse/tables/all/{database}/${table}', '{shard}-{replica}'${last})`;
     return [`CREATE TABLE IF NOT EXISTS ${table} ${on} ${columns}ENGINE = ${replicated}${tail}`];
   }
-  const replicated = `Replicated${engine}('/clickhouse/tables/{shard}/{database}/${table}_local', '{replica}')`;
+  const replicated = `Replicated${engine}('/clickhouse/tables/{shard}/{database}/${table}_local', '{replica}'${last})`;
   // A roll-up without a node is only ever written by the views of its shard.
   const key = HAS_NODE.test(columns) ? 'cityHash64(node)' : 'rand()';
   const distributed = `Distributed('${schema.cluster}', currentDatabase(), '${table}_local', ${key})`;

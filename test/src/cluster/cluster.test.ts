@@ -30,7 +30,9 @@ function messages(plan: number): Uint8Array[] {
     const definition: EventDefinition = EVENTS[names[serial % names.length]!];
     const [rows] = fc.sample(rowsArbitrary(definition, 20), { seed: SEED + serial, numRuns: 1 });
     const run = { boot: 'boot', probeEpoch: 1n, batchSeq: Math.floor(serial / NODES) };
-    return encodeBatch(definition, { ...run, node: `node-${serial % NODES}` }, rows!);
+    // A table that keeps one row of each key does so when it merges: here each row has its own.
+    const own = definition.engine === undefined ? rows! : rows!.map((row, at) => ({ ...row, pid: serial * 100 + at }));
+    return encodeBatch(definition, { ...run, node: `node-${serial % NODES}` }, own);
   });
 }
 

@@ -63,7 +63,9 @@ export async function startShards(migrations: readonly Migration[]): Promise<Sha
 function unreplicated(sql: string): string {
   return sql
     .replace(` ON CLUSTER '${CLUSTER}'`, '')
-    .replace(/\bReplicated(\w*MergeTree)\('[^']*', '[^']*'\)/, '$1')
+    .replace(/\bReplicated(\w*MergeTree)\('[^']*', '[^']*'(?:, (\w+))?\)/, (_, engine: string, version?: string) =>
+      version === undefined ? engine : `${engine}(${version})`,
+    )
     .replace(
       /\breplicated_deduplication_window = (\d+), replicated_\w+ = \d+/,
       'non_replicated_deduplication_window = $1',
