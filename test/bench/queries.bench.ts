@@ -20,13 +20,14 @@ import { tempFolder } from './temp-folder.ts';
 const EVENTS = 10_000_000;
 const FEW_EVENTS = 100_000;
 const CHUNK = 500_000;
-const MAX_GENERATE_MS = 50_000;
 const MERGE_MS = 5_000;
 const ASKED = 40;
-const MAX_ASK_MS = 3_000;
+const MAX_ASK_MS = 5_000;
 
 type Ask = (path: string) => Promise<void>;
 type Question = { readonly what: string; readonly path: (random: () => number) => string; readonly whyMissed?: string };
+/** Of one question: milliseconds of each time, and what the engine did for one on average. */
+type Asked = { readonly tookMs: readonly number[]; readonly rowsRead: number; readonly cpuMs: number };
 
 const program = (random: () => number) => Math.floor(random() * PROGRAMS);
 const workload = (random: () => number) => workloadName(Math.floor(random() * WORKLOADS));
@@ -55,9 +56,6 @@ const QUESTIONS: readonly Question[] = [
   {
     what: 'events of a digest, 30 days',
     path: (random) => `/v1/events?sha256=${sha256(program(random))}&since=now-30d`,
-    whyMissed:
-      'events are in the order of workload, then digest; and whether a digest came late is asked in the same condition, ' +
-      'so that all 30 days are read.',
   },
 ];
 
@@ -65,22 +63,24 @@ async function run(): Promise<Figure[]> {
   const { store, close } = await openTestStore();
   const { ask, closeApi } = await openAsking(store);
   await generateEvents(store, 0, FEW_EVENTS, FEW_EVENTS);
-  const few = await askAll(ask);
+  const few = await askAll(store, ask);
   await store.command('TRUNCATE TABLE exec_events');
   for (const table of ['sightings', 'sighting_nodes', 'lineage']) await store.command(`TRUNCATE TABLE ${table}`);
-  const events = await generate(store);
+  for (let from = 0; from < EVENTS; from += CHUNK) await generateEvents(store, from, CHUNK, EVENTS);
   await delay(MERGE_MS);
-  const many = await askAll(ask);
+  const many = await askAll(store, ask);
   await closeApi();
   await close();
   return QUESTIONS.map(({ what, whyMissed }, index): Figure => {
     const [now, beside] = [many[index]!, few[index]!];
-    const [p95, besideP95] = [quantile(now, 0.95), quantile(beside, 0.95)];
+    const [p95, besideP95] = [quantile(now.tookMs, 0.95), quantile(beside.tookMs, 0.95)];
     return {
-      ...{ what: `${what}; 95th percentile with ${(events / 1e6).toFixed(1)} M events`, unit: 'ms' },
-      value: single(p95, now.length),
-      detail: `median ${numberText(quantile(now, 0.5))}`,
-      baseline: { what: `with ${FEW_EVENTS / 1e6} M`, value: single(besideP95, beside.length) },
+      ...{ what: `${what}: 95th percentile at ${EVENTS / 1e6} M events`, unit: 'ms' },
+      value: single(p95, now.tookMs.length),
+      detail:
+        `median ${numberText(quantile(now.tookMs, 0.5))}; the engine read ${numberText(now.rowsRead)} rows ` +
+        `in ${numberText(now.cpuMs)} ms of CPU time`,
+      baseline: { what: `at ${FEW_EVENTS / 1e6} M`, value: single(besideP95, beside.tookMs.length) },
       ratio: single(p95 / besideP95),
       aim: { of: 'value', op: '≤', value: 100 },
       whyMissed: whyMissed ?? WHY_MISSED,
@@ -89,37 +89,42 @@ async function run(): Promise<Figure[]> {
 }
 
 const WHY_MISSED =
-  'every answer counts the coverage of its window over all of sighting_nodes, and each part of a profile reads a whole ' +
-  'roll-up: they are in the order of digests, not of workloads or hours.';
+  'an answer is six to nine queries, and each costs the engine some 4 to 20 ms of planning however little it reads; ' +
+  'they share the cores with each other and with whatever else runs.';
 
-/** Chunk after chunk, as time goes on, until all are there or the time is up; how many there are. */
-async function generate(store: Store): Promise<number> {
-  const untilMs = performance.now() + MAX_GENERATE_MS;
-  let events = 0;
-  // Backwards in time: when the time is up the newest are there.
-  for (let from = EVENTS - CHUNK; from >= 0 && performance.now() < untilMs; from -= CHUNK) {
-    await generateEvents(store, from, CHUNK, EVENTS);
-    events += CHUNK;
-  }
-  return events;
-}
-
-/** Each question several times about different things, for as long as there is time; milliseconds of each. */
-async function askAll(ask: Ask): Promise<number[][]> {
+/** Each question several times about different things, for as long as there is time. */
+async function askAll(store: Store, ask: Ask): Promise<Asked[]> {
   const random = seededRandom(3);
-  const all: number[][] = [];
+  const all: Asked[] = [];
   for (const { path } of QUESTIONS) {
     await ask(path(random));
-    const took: number[] = [];
+    const tookMs: number[] = [];
     const untilMs = performance.now() + MAX_ASK_MS;
-    while (took.length < ASKED && (took.length < 3 || performance.now() < untilMs)) {
+    const before = await readWork(store);
+    while (tookMs.length < ASKED && (tookMs.length < 3 || performance.now() < untilMs)) {
       const beganMs = performance.now();
       await ask(path(random));
-      took.push(performance.now() - beganMs);
+      tookMs.push(performance.now() - beganMs);
     }
-    all.push(took);
+    const after = await readWork(store);
+    const each = (what: keyof Work) => (after[what] - before[what]) / tookMs.length;
+    all.push({ tookMs, rowsRead: each('rows'), cpuMs: each('cpuMs') });
   }
   return all;
+}
+
+type Work = { readonly rows: number; readonly cpuMs: number };
+
+/** What the engine did since it started: nobody else asks it, but merges count as well. */
+async function readWork(store: Store): Promise<Work> {
+  const rows = await store.query<{ event: string; value: string }>(
+    "SELECT event, value FROM system.events WHERE event IN ('SelectedRows', 'OSCPUVirtualTimeMicroseconds')",
+  );
+  const counts = new Map(rows.map(({ event, value }) => [event, Number(value)]));
+  return {
+    rows: counts.get('SelectedRows') ?? 0,
+    cpuMs: (counts.get('OSCPUVirtualTimeMicroseconds') ?? 0) / 1_000,
+  };
 }
 
 async function openAsking(store: Store): Promise<{ ask: Ask; closeApi: () => Promise<void> }> {
@@ -149,8 +154,8 @@ export const bench: Bench = {
   name: 'queries',
   title: 'Questions',
   method:
-    `Events generated in the embedded engine through the real views (${WORKLOADS} workloads, 2,000 nodes, ${PROGRAMS} ` +
-    `programs, 30 days), as many as fit in ${MAX_GENERATE_MS / 1_000} s, at most 10 M, the newest first; each question ` +
-    `up to ${ASKED} times through the api's handler, about different things.`,
+    `${EVENTS / 1e6} M events generated in the embedded engine through the real views (${WORKLOADS} workloads, 2,000 ` +
+    `nodes, ${PROGRAMS} programs, 30 days); each question up to ${ASKED} times through the api's handler, about ` +
+    "different things. Rows read and CPU time are the engine's own counters, per question.",
   run,
 };

@@ -2,6 +2,7 @@ import { batchGaps } from '@bintrail/ingest/gaps.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
 import type { CoverageQuestion, NodeCoverage, WindowCoverage } from '../coverage-answer.ts';
 import { sqlTime, TIME_MAX_NS, type Window } from '../time.ts';
+import { storedCounts } from './stored-counts.ts';
 
 // What a counter of another type loses is no event of the kernel: a descriptor to hash by, a heartbeat.
 const IS_EVENT = "event_type IN ('exec', 'exit', 'load')";
@@ -38,9 +39,7 @@ export async function windowCoverage(
 ): Promise<WindowCoverage> {
   const window = secondsOf({ sinceNs, untilNs });
   const onNode = node === undefined ? '' : 'AND node = {node:String}';
-  const ofWorkload = workload === undefined ? '' : 'AND workload = {workload:String}';
-  const names = { ...(node === undefined ? {} : { node }), ...(workload === undefined ? {} : { workload }) };
-  const [[counted], [content], [stored]] = await Promise.all([
+  const [[counted], stored] = await Promise.all([
     store.query<{ seen: string; lost: string }>(
       `SELECT sumIf(seen_in, place = 'ring') AS seen, sumIf(lost_in, ${IS_EVENT}) AS lost FROM (
          SELECT event_type, place, ${IN_COUNTER('seen')} AS seen_in, ${IN_COUNTER('lost')} AS lost_in
@@ -48,30 +47,15 @@ export async function windowCoverage(
          GROUP BY node, boot, probe_epoch, event_type, place, cpu)`,
       { ...window, ...(node === undefined ? {} : { node }) },
     ),
-    store.query<{ executed: string; digests: string }>(
-      `SELECT sum(n) AS executed, sumIf(n, digest_reason = '') AS digests FROM sighting_nodes
-       WHERE hour >= toStartOfHour(toDateTime({since_s:UInt32}, 'UTC'))
-         AND hour < toDateTime({until_s:UInt32}, 'UTC') ${onNode} ${ofWorkload}`,
-      { ...window, ...names },
-    ),
-    store.query<{ events: string }>(
-      `SELECT sum(c) AS events FROM (
-         SELECT count() AS c FROM exec_events
-         WHERE ts >= toDateTime({since_s:UInt32}, 'UTC') AND ts < toDateTime({until_s:UInt32}, 'UTC')
-           AND NOT bitTest(flags, 6) ${onNode} ${ofWorkload}
-         UNION ALL SELECT count() FROM exit_events
-         WHERE ts >= toDateTime({since_s:UInt32}, 'UTC') AND ts < toDateTime({until_s:UInt32}, 'UTC') ${onNode} ${ofWorkload})`,
-      { ...window, ...names },
-    ),
+    storedCounts(store, window, { node, workload }),
   ]);
   const [seen, lost] = [Number(counted?.seen ?? 0), Number(counted?.lost ?? 0)];
-  const [executed, digests] = [Number(content?.executed ?? 0), Number(content?.digests ?? 0)];
   return {
     events_seen: seen,
-    events_stored: Number(stored?.events ?? 0),
+    events_stored: stored.events,
     events_lost: lost,
     ratio: seen === 0 ? null : Math.max(0, 1 - lost / seen),
-    digest_ratio: executed === 0 ? null : digests / executed,
+    digest_ratio: stored.executed === 0 ? null : stored.withDigest / stored.executed,
   };
 }
 

@@ -56,13 +56,17 @@ export function eventCondition(type: EventType, filters: EventFilters): Conditio
   };
 }
 
-// One whose digest came late has it in digest_events.
+// One whose digest came late has it in digest_events. It is found by what tables of events are in the order of, and
+// none but those two digests are looked for at all: the rest of a window is not read.
 function hasDigest(type: EventType): string {
   const isIt = 'sha256 = toFixedString(unhex({sha256:String}), 32)';
   if (type === 'digest') return isIt;
   const [columns, role] = type === 'load' ? [`${IMAGE}, role`, '1'] : [IMAGE, "role = 'exec'"];
-  return `(${isIt} OR (digest_reason = 'pending'
-    AND (${columns}) IN (SELECT ${columns} FROM digest_events WHERE ${isIt} AND ${role})))`;
+  const late = (wanted: string) => `SELECT ${wanted} FROM digest_events WHERE ${isIt} AND ${role}`;
+  const absent = "toFixedString('', 32)";
+  return `sha256 IN (toFixedString(unhex({sha256:String}), 32), ${absent}) AND (${isIt} OR (
+    sha256 = ${absent} AND digest_reason = 'pending'
+    AND workload IN (${late('workload')}) AND (${columns}) IN (${late(columns)})))`;
 }
 
 /** Where a page ends. */
@@ -91,7 +95,8 @@ export async function listEvents(
   return { events: page.map(({ event }) => event), next: rows.length > limit ? keyOf(page.at(-1)!) : undefined };
 }
 
-// Columns of the key first, then all of the few rows: an event is wide, and most of a window is not shown.
+// The time of the last row first, then all columns: an event is wide, most of a window is not shown, and a time says
+// which granules to read where other parts of the key do not. Rows of that same time may be more than are shown.
 async function readNewest(
   store: Store,
   type: EventType,
@@ -113,8 +118,8 @@ async function readNewest(
   return selectEvents(
     store,
     type,
-    `${where} AND (${key.join(', ')}) IN (
-       SELECT ${key.join(', ')} FROM ${SOURCES[type].table} ${where} ${order} LIMIT {limit:UInt32})
+    `${where} AND ts >= (
+       SELECT min(ts) FROM (SELECT ts FROM ${SOURCES[type].table} ${where} ORDER BY ts DESC LIMIT {limit:UInt32}))
      ${order} LIMIT {limit:UInt32}`,
     {
       ...inWindow,

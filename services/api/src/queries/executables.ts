@@ -4,6 +4,7 @@ import type { Sighting } from '@bintrail/schemas/sighting.ts';
 import type { SeenSighting } from '../findings/facts.ts';
 import { shown } from '../findings/subject.ts';
 import type { SqlScope } from './scope.ts';
+import { type Sums, sumsIn } from './sums.ts';
 
 /** Lists are in this order. Path and reason, in hex, are empty where there is a digest. */
 export type ExecutableKey = [sha256: string, pathHex: string, reasonHex: string];
@@ -32,16 +33,17 @@ export const HAS_DIGEST = "sha256 != toFixedString('', 32)";
 const PATH_IF_ABSENT = "if(sha256 = toFixedString('', 32), path, '')";
 export const EXECUTABLE = `sha256, ${PATH_IF_ABSENT}, digest_reason`;
 
-const KIND = `sha256, workload, path, role, image, package, package_version, package_match, upper_layer,
-  digest_strength, digest_reason`;
+const KIND =
+  'sha256, workload, path, role, image, package, package_version, package_match, upper_layer, ' +
+  'digest_strength, digest_reason';
 const SEEN_ON = 'sha256, workload, path, role, image, package_match, digest_reason, hour';
 
 // Packages and strengths are not kept by node. Where several kinds share an hour, each may be the node's: all are
 // counted, so that none that is worse hides behind another.
-function rowsOf({ place, hours, ofSightings, onNode }: SqlScope, which: string): string {
+function rowsOf({ window, place, hours, ofSightings, onNode }: SqlScope, which: string): Sums {
+  if (onNode === '1') return sumsIn('sightings', window, KIND.split(/, */), `${which} AND ${place} AND ${ofSightings}`);
   const there = `${which} AND ${place} AND ${hours}`;
-  if (onNode === '1') return `sightings WHERE ${there} AND ${ofSightings}`;
-  return `(
+  const sql = `(
     SELECT ${KIND}, least(kinds.total, on_node.total) AS n, on_node.earliest AS first_seen, on_node.latest AS last_seen
     FROM (
       SELECT ${KIND}, hour, sum(n) AS total FROM sightings WHERE ${there} AND ${ofSightings}
@@ -51,6 +53,7 @@ function rowsOf({ place, hours, ofSightings, onNode }: SqlScope, which: string):
       SELECT ${SEEN_ON}, sum(n) AS total, min(first_seen) AS earliest, max(last_seen) AS latest
       FROM sighting_nodes WHERE ${there} AND ${onNode} GROUP BY ${SEEN_ON} HAVING total > 0
     ) AS on_node USING (${SEEN_ON}))`;
+  return { sql, params: {} };
 }
 
 type Row = {
@@ -80,14 +83,15 @@ export async function readExecutables(
   which: string,
   params: Readonly<Record<string, Parameter>>,
 ): Promise<ExecutablesPage> {
+  const there = rowsOf(scope, which);
   const rows = await store.query<Row>(
     `SELECT lower(hex(sha256)) AS sha, hex(workload) AS workload_hex, hex(path) AS path_hex,
        hex(digest_reason) AS reason_hex, role, image, package, package_version, package_match, upper_layer,
        digest_strength, sum(n) AS total, toUnixTimestamp64Nano(min(first_seen)) AS first_ns,
        toUnixTimestamp64Nano(max(last_seen)) AS last_ns
-     FROM ${rowsOf(scope, which)} GROUP BY ${KIND} HAVING total > 0 AND ${scope.inWindow}
+     FROM ${there.sql} GROUP BY ${KIND} HAVING total > 0 AND ${scope.inWindow}
      ORDER BY ${EXECUTABLE}, total DESC LIMIT ${MAX_KINDS + 1} BY ${EXECUTABLE} LIMIT ${MAX_ROWS + 1}`,
-    { ...scope.params, ...params },
+    { ...scope.params, ...there.params, ...params },
   );
   const groups = grouped(rows);
   const isEnd = rows.length <= MAX_ROWS;

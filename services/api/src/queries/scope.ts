@@ -14,10 +14,13 @@ export type Scope = {
 };
 
 export type SqlScope = {
+  readonly window: Window;
   /** Workload, image and path: columns that raw events, `sightings` and `sighting_nodes` all have. */
   readonly place: string;
   /** The hours of the window, whole ones. */
   readonly hours: string;
+  /** The same in seconds since the epoch; undefined where the window has no end on that side. */
+  readonly hourRange: { readonly sinceS: number | undefined; readonly untilS: number | undefined };
   /** Columns of `sightings` alone. */
   readonly ofSightings: string;
   readonly onNode: string;
@@ -28,7 +31,7 @@ export type SqlScope = {
 
 const NS_PER_SECOND = 1_000_000_000n;
 // Where DateTime ends, and its last whole hour: later events are kept in that hour (schemas/migrations).
-const LAST_SECOND = 4_294_967_295n;
+export const LAST_SECOND = 4_294_967_295n;
 const LAST_HOUR = 4_294_965_600n;
 
 export function sqlScope({ window, workload, node, image, path, package: owner }: Scope): SqlScope {
@@ -40,8 +43,13 @@ export function sqlScope({ window, workload, node, image, path, package: owner }
     ...(path === undefined ? [] : [isLike('path', path)]),
   ];
   return {
+    window,
     place: place.join(' AND ') || '1',
-    hours: "hour >= toDateTime({since_hour:UInt32}, 'UTC') AND hour < toDateTime({until_second:UInt32}, 'UTC')",
+    hours: hoursBetween(sinceHour, untilSecond),
+    hourRange: {
+      sinceS: sinceHour === 0n ? undefined : Number(sinceHour),
+      untilS: untilSecond === LAST_SECOND ? undefined : Number(untilSecond),
+    },
     ofSightings:
       owner === undefined ? '1' : "(package = {package:String} OR splitByChar(':', package)[2] = {package:String})",
     onNode: node === undefined ? '1' : 'node = {node:String}',
@@ -58,6 +66,16 @@ export function sqlScope({ window, workload, node, image, path, package: owner }
       ...(node === undefined ? {} : { node }),
     },
   };
+}
+
+// Without a bound the sums over all time answer; with one, days say which granules of other orders to read.
+function hoursBetween(sinceHour: bigint, untilSecond: bigint): string {
+  const [since, until] = ["toDateTime({since_hour:UInt32}, 'UTC')", "toDateTime({until_second:UInt32}, 'UTC')"];
+  const conditions = [
+    ...(sinceHour === 0n ? [] : [`hour >= ${since} AND toStartOfDay(hour) >= toStartOfDay(${since})`]),
+    ...(untilSecond === LAST_SECOND ? [] : [`hour < ${until} AND toStartOfDay(hour) <= toStartOfDay(${until})`]),
+  ];
+  return conditions.join(' AND ') || '1';
 }
 
 function smaller(a: bigint, b: bigint): bigint {

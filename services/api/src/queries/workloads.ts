@@ -5,6 +5,7 @@ import { rfc3339FromNs, sqlTime } from '../time.ts';
 import { type Judged, judgeExecutables, seenBefore } from './binaries.ts';
 import { EXECUTABLE, type ExecutableKey, readExecutables } from './executables.ts';
 import { isLike, type Scope, sqlScope, textParams } from './scope.ts';
+import { sumsIn } from './sums.ts';
 import type { Judging } from './verdicts.ts';
 
 /** Names of nodes and images shown of each workload in a list. */
@@ -26,8 +27,6 @@ type WorkloadRow = {
   total: string;
   binaries: string;
   with_digest: string;
-  nodes: string;
-  node_names: string[];
   images: string;
   image_names: string[];
   first_ns: string;
@@ -39,18 +38,17 @@ export async function listWorkloads(store: Store, { scope, pattern, after, limit
   const { params, place, hours, onNode } = sqlScope(scope);
   const isAsked = pattern === undefined ? '1' : isLike('workload', pattern);
   const isNext = after === undefined ? '1' : 'workload > unhex({after:String})';
+  const [table, onIt] = scope.node === undefined ? ['sightings', '1'] : ['sighting_nodes', onNode];
   const rows = await store.query<WorkloadRow>(
     `SELECT hex(workload) AS workload_hex, sum(seen) AS total,
        uniqExactIf(sha256, digest_reason = '') AS binaries, sumIf(seen, digest_reason = '') AS with_digest,
-       uniqExact(node) AS nodes, arraySort(groupUniqArray(${MAX_NAMES})(node)) AS node_names,
        uniqExactIf(image, image != '') AS images,
        arraySort(groupUniqArrayIf(${MAX_NAMES})(image, image != '')) AS image_names,
        toUnixTimestamp64Nano(min(first)) AS first_ns, toUnixTimestamp64Nano(max(last)) AS last_ns
      FROM (
-       SELECT workload, node, image, sha256, digest_reason, sum(n) AS seen, min(first_seen) AS first,
-         max(last_seen) AS last
-       FROM sighting_nodes WHERE ${place} AND ${hours} AND ${onNode} AND ${isAsked} AND ${isNext}
-       GROUP BY workload, node, image, sha256, digest_reason HAVING seen > 0)
+       SELECT workload, image, sha256, digest_reason, sum(n) AS seen, min(first_seen) AS first, max(last_seen) AS last
+       FROM ${table} WHERE ${place} AND ${hours} AND ${onIt} AND ${isAsked} AND ${isNext}
+       GROUP BY workload, image, sha256, digest_reason HAVING seen > 0)
      GROUP BY workload
      HAVING max(last) >= {since:DateTime64(9, 'UTC')} AND min(first) < {until:DateTime64(9, 'UTC')}
      ORDER BY workload LIMIT {rows:UInt32}`,
@@ -62,18 +60,38 @@ export async function listWorkloads(store: Store, { scope, pattern, after, limit
     },
   );
   const shownRows = rows.slice(0, limit);
+  const nodes = await nodesOfWorkloads(store, scope, shownRows);
   const next = rows.length > limit ? shownRows.at(-1)!.workload_hex : undefined;
-  return { workloads: shownRows.map(workloadOf), next };
+  return { workloads: shownRows.map((row) => workloadOf(row, nodes.get(row.workload_hex))), next };
 }
 
-function workloadOf(row: WorkloadRow) {
+type NodesRow = { workload_hex: string; nodes: string; node_names: string[] };
+
+/** Of workloads that follow one another in the order of ids. */
+async function nodesOfWorkloads(store: Store, scope: Scope, workloads: readonly WorkloadRow[]) {
+  const [first, last] = [workloads[0]?.workload_hex, workloads.at(-1)?.workload_hex];
+  if (first === undefined || last === undefined) return new Map<string, NodesRow>();
+  const { params, place, onNode } = sqlScope(scope);
+  const where = `${place} AND ${onNode} AND workload >= unhex({first:String}) AND workload <= unhex({last:String})`;
+  const there = sumsIn('sighting_nodes', scope.window, ['workload', 'node'], where);
+  const rows = await store.query<NodesRow>(
+    `SELECT hex(workload) AS workload_hex, count() AS nodes,
+       groupArraySorted(${MAX_NAMES})(node) AS node_names
+     FROM (SELECT workload, node FROM ${there.sql} GROUP BY workload, node HAVING sum(n) > 0)
+     GROUP BY workload`,
+    { ...params, ...there.params, first, last },
+  );
+  return new Map(rows.map((row) => [row.workload_hex, row]));
+}
+
+function workloadOf(row: WorkloadRow, on: NodesRow | undefined) {
   return {
     workload: shown(row.workload_hex),
     exec_count: Number(row.total),
     binary_count: Number(row.binaries),
     digest_ratio: Number(row.with_digest) / Number(row.total),
-    nodes: row.node_names,
-    node_count: Number(row.nodes),
+    nodes: on?.node_names ?? [],
+    node_count: Number(on?.nodes ?? 0),
     images: row.image_names,
     image_count: Number(row.images),
     first_seen: rfc3339FromNs(BigInt(row.first_ns)),
@@ -126,29 +144,42 @@ function part<Row>(rows: Row[]): Part<Row> {
   return { rows: rows.slice(0, MAX_PART), truncated: rows.length > MAX_PART };
 }
 
+type Counted = { total: string; part: number };
+type LineageRow = Counted & { parent_hex: string; path_hex: string; role: string; uid: number };
+type PlaceRow = Counted & { node: string; image: string };
+
 /** The parts of a profile beside its executables. */
 export async function readHabits(store: Store, asked: Scope) {
   const { params, place, hours, inWindow } = sqlScope(asked);
-  const of = (table: string, columns: string, key: string) => `
-    SELECT ${columns}, sum(n) AS total FROM ${table} WHERE ${place} AND ${hours}
-    GROUP BY ${key} HAVING total > 0 AND ${inWindow} ORDER BY total DESC, ${key} LIMIT ${MAX_PART + 1}`;
-  const read = async <Row>(table: string, columns: string, key: string) =>
-    part(await store.query<Row & { total: string }>(of(table, columns, key), params));
-  const [parents, users, nodes, images, digests] = await Promise.all([
-    read<{ parent_hex: string; path_hex: string; role: string }>(
-      'lineage',
-      'hex(parent_path) AS parent_hex, hex(path) AS path_hex, role',
-      'parent_path, path, role',
+  const top = `HAVING total > 0 AND ${inWindow} ORDER BY total DESC`;
+  const places = sumsIn('sighting_nodes', asked.window, ['node', 'image'], place);
+  const contents = sumsIn('sightings', asked.window, ['digest_strength', 'digest_reason'], place);
+  const [lineage, there, digests] = await Promise.all([
+    store.query<LineageRow>(
+      `SELECT hex(parent_path) AS parent_hex, hex(path) AS path_hex, role, uid, sum(n) AS total, toUInt8(grouping(uid)) AS part
+       FROM lineage WHERE ${place} AND ${hours} GROUP BY GROUPING SETS ((parent_path, path, role), (uid))
+       ${top}, parent_path, path, role, uid LIMIT ${MAX_PART + 1} BY part`,
+      params,
     ),
-    read<{ uid: number }>('lineage', 'uid', 'uid'),
-    read<{ node: string }>('sighting_nodes', 'node', 'node'),
-    read<{ image: string }>('sighting_nodes', 'image', 'image'),
-    read<{ digest_strength: string; digest_reason: string }>(
-      'sightings',
-      'digest_strength, digest_reason',
-      'digest_strength, digest_reason',
+    store.query<PlaceRow>(
+      `SELECT node, image, sum(n) AS total, toUInt8(grouping(image)) AS part FROM ${places.sql}
+       GROUP BY GROUPING SETS ((node), (image)) ${top}, node, image LIMIT ${MAX_PART + 1} BY part`,
+      { ...params, ...places.params },
+    ),
+    store.query<DigestRow>(
+      `SELECT digest_strength, digest_reason, sum(n) AS total FROM ${contents.sql}
+       GROUP BY digest_strength, digest_reason ${top}, digest_strength, digest_reason LIMIT ${MAX_PART + 1}`,
+      { ...params, ...contents.params },
     ),
   ]);
+  // grouping() is 1 for a column that the row is not grouped by.
+  const [parents, users, nodes, images, evidence] = [
+    part(lineage.filter((row) => row.part === 1)),
+    part(lineage.filter((row) => row.part === 0)),
+    part(there.filter((row) => row.part === 1)),
+    part(there.filter((row) => row.part === 0)),
+    part(digests),
+  ];
   return {
     parents: parents.rows.map(({ parent_hex, path_hex, role, total }) => ({
       parent_path: shown(parent_hex),
@@ -161,8 +192,8 @@ export async function readHabits(store: Store, asked: Scope) {
     images: images.rows
       .filter(({ image }) => image !== '')
       .map(({ image, total }) => ({ image, count: Number(total) })),
-    digests: digestsOf(digests.rows),
-    truncated: [parents, users, nodes, images, digests].some(({ truncated }) => truncated),
+    digests: digestsOf(evidence.rows),
+    truncated: [parents, users, nodes, images, evidence].some(({ truncated }) => truncated),
   };
 }
 
