@@ -32,12 +32,6 @@ ALTER TABLE sighting_nodes ADD PROJECTION IF NOT EXISTS by_node (
   SELECT * ORDER BY node, sha256, workload, path, role, image, package_match, digest_reason, hour
 );
 
-ALTER TABLE sighting_nodes ADD PROJECTION IF NOT EXISTS ever (
-  SELECT sha256, workload, path, node, role, image, package_match, digest_reason,
-    sum(n), min(first_seen), max(last_seen)
-  GROUP BY sha256, workload, path, node, role, image, package_match, digest_reason
-);
-
 -- Where how much ran, and how much of it is known by content: whole days, and hours for a window's ends.
 ALTER TABLE sighting_nodes ADD PROJECTION IF NOT EXISTS places_by_day (
   SELECT toStartOfDay(hour) AS day, workload, node, image, role, digest_reason,
@@ -72,7 +66,6 @@ ALTER TABLE sightings MATERIALIZE PROJECTION IF EXISTS by_day;
 ALTER TABLE sightings MATERIALIZE PROJECTION IF EXISTS ever;
 ALTER TABLE sightings MATERIALIZE PROJECTION IF EXISTS days;
 ALTER TABLE sighting_nodes MATERIALIZE PROJECTION IF EXISTS by_node;
-ALTER TABLE sighting_nodes MATERIALIZE PROJECTION IF EXISTS ever;
 ALTER TABLE sighting_nodes MATERIALIZE PROJECTION IF EXISTS places_by_day;
 ALTER TABLE sighting_nodes MATERIALIZE PROJECTION IF EXISTS places_by_hour;
 ALTER TABLE exit_events MATERIALIZE PROJECTION IF EXISTS by_hour;

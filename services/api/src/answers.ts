@@ -22,12 +22,13 @@ const TEXTS = {
   413: 'The body is over the limit of 1 MiB.',
   415: 'The body is not application/json.',
   429: 'Over the rate limit; `Retry-After` says how many seconds to wait.',
+  431: 'Address and headers together are over 16 KiB.',
   500: 'A bug. `request_id` stands in the log.',
   503: 'A dependency is down or busy; `Retry-After` says how many seconds to wait.',
 } as const;
 
 /** Answers to a guarded request that has no body. */
-export const READ_PROBLEMS = [400, 401, 403, 429, 500, 503] as const;
+export const READ_PROBLEMS = [400, 401, 403, 429, 431, 500, 503] as const;
 /** Answers to a guarded request with a body. */
 export const WRITE_PROBLEMS = [...READ_PROBLEMS, 413, 415] as const;
 

@@ -255,7 +255,9 @@ describe('a dependency that fails', () => {
       return new Promise<void>(() => {});
     };
     const app = createApp({ ...api.deps, store: { ...api.deps.store, ping } });
-    assert.equal((await app.request('/readyz')).status, 503);
+    const ready = await app.request('/readyz');
+    assert.equal(ready.status, 503);
+    assert.match(((await ready.json()) as { detail: string }).detail, /store did not answer within 2 s/);
     assert.equal((await app.request('/healthz')).status, 200);
   });
 
@@ -266,7 +268,7 @@ describe('a dependency that fails', () => {
     assert.equal(response.status, 200);
     const { parts } = (await response.json()) as { parts: unknown };
     assert.deepEqual(parts, {
-      store: { state: 'down' },
+      store: { state: 'down', detail: 'cannot be reached or is too busy' },
       probe: { state: 'up' },
       ingest: { state: 'degraded', detail: 'behind' },
     });
@@ -286,6 +288,21 @@ describe('a dependency that fails', () => {
   });
 });
 
+describe('the first address people try', () => {
+  it('leads to the documentation', async () => {
+    for (const path of ['/', '/docs/']) {
+      const response = await api.app.request(path);
+      assert.deepEqual([response.status, response.headers.get('location')], [308, '/docs'], path);
+    }
+  });
+
+  it('takes tokens by one scheme, and says so to the others', async () => {
+    const answer = await api.app.request('/v1/audit', { headers: { authorization: 'Basic YTpi' } });
+    assert.equal(answer.status, 401);
+    assert.match(((await answer.json()) as { detail: string }).detail, /Bearer <token>\. Basic is not taken/);
+  });
+});
+
 describe('health', () => {
   it('is open and shows what runs', async () => {
     const { status, json } = await api.ask('/healthz', { role: null });
@@ -294,6 +311,9 @@ describe('health', () => {
     assert.equal(json.hooks, 'tracepoint');
     assert.deepEqual(json.parts.store, { state: 'up' });
     assert.deepEqual(json.parts.ingest, { state: 'degraded', detail: 'behind' });
-    assert.deepEqual((await api.ask('/readyz', { role: null })).json, { ready: true });
+    assert.match(json.versions.clickhouse, /^\d+\.\d+\./);
+    assert.match(json.versions.schema, /^\d+$/);
+    const ready = await api.ask('/readyz', { role: null });
+    assert.deepEqual(ready.json, { ready: true, checks: { store: 'up' } });
   });
 });

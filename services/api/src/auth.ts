@@ -25,7 +25,12 @@ async function authenticate(c: Context<Env>): Promise<Actor> {
   const header = c.req.header('authorization');
   if (header === undefined) throw refused(c, 'Send the header Authorization: Bearer <token>.', CHALLENGE);
   const token = /^Bearer +(\S+) *$/i.exec(header)?.[1];
-  const actor = token === undefined ? undefined : await c.var.deps.tokens.find(token);
+  if (token === undefined) {
+    const scheme = /^[A-Za-z]+/.exec(header)?.[0];
+    const instead = scheme === undefined || /^bearer$/i.test(scheme) ? '' : ` ${scheme} is not taken.`;
+    throw refused(c, `Send the header Authorization: Bearer <token>.${instead}`, CHALLENGE);
+  }
+  const actor = await c.var.deps.tokens.find(token);
   if (actor === undefined) {
     throw refused(c, 'The token is unknown, expired or revoked.', `${CHALLENGE}, error="invalid_token"`);
   }

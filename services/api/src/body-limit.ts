@@ -5,14 +5,19 @@ import { Problem } from './problem.ts';
 /** Largest request body. The biggest sensible one, an approval of 1,000 digests, has 70 kB. */
 export const BODY_MAX_BYTES = 1 << 20;
 
+const JSON_TYPE = /^application\/([a-z-.]+\+)?json(;|$)/i;
+
 /**
- * Refuses a longer body: by its Content-Length before reading, without one as soon as the limit is passed. What was read
+ * Refuses a body of another type, and a longer body: by its Content-Length before reading, without one as soon as the limit is passed. What was read
  * to know that is kept where the handlers' own readers look for it (HonoRequest.bodyCache): putting a new Request in
  * place of the server's, as Hono's bodyLimit does, fails with the light one of @hono/node-server.
  */
 export const limitBody = createMiddleware<Env>(async (c, next) => {
   const length = c.req.header('content-length');
   const isChunked = c.req.header('transfer-encoding') !== undefined;
+  // Where a body may be left out, the validators would pass over one of another type.
+  const type = c.req.header('content-type');
+  if (type === undefined ? isChunked || Number(length ?? 0) > 0 : !JSON_TYPE.test(type)) throw notJson();
   if (length !== undefined && !isChunked) {
     if (Number(length) > BODY_MAX_BYTES) throw tooLarge();
     return next();
@@ -32,6 +37,10 @@ async function readLimited(body: ReadableStream<Uint8Array>): Promise<ArrayBuffe
     chunks.push(chunk);
   }
   return new Uint8Array(Buffer.concat(chunks)).buffer;
+}
+
+function notJson(): Problem {
+  return new Problem('unsupported-content-type', 'Send the body as application/json.');
 }
 
 function tooLarge(): Problem {

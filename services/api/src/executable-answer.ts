@@ -14,7 +14,9 @@ const names = z.array(z.string()).describe(`The most frequent first, at most ${M
 
 export const verdictAnswer = z
   .object({
-    value: z.enum(VERDICTS).describe('The worst over the sightings asked for, by the approvals of now.'),
+    value: z
+      .enum(VERDICTS)
+      .describe('The worst over the sightings asked for (of a finding: over all), by the approvals of now.'),
     why: z.string(),
     approval_id: z.string().nullable(),
     verdicts: z.object(Object.fromEntries(VERDICTS.map((value) => [value, z.int()])) as Record<string, z.ZodInt>),

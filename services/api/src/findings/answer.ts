@@ -1,8 +1,8 @@
 /** Findings as the api shows them. */
 
-import { evidenceSchema, RULES, SEVERITIES } from '@bintrail/schemas/finding.ts';
-import { VERDICTS } from '@bintrail/schemas/sighting.ts';
+import { type Evidence, evidenceSchema, RULES, SEVERITIES } from '@bintrail/schemas/finding.ts';
 import { z } from '@hono/zod-openapi';
+import { verdictAnswer } from '../executable-answer.ts';
 import { rfc3339FromMs, rfc3339FromNs, timeText } from '../time.ts';
 import { ACTIONS } from './action-rows.ts';
 import { MAX_NODES } from './facts.ts';
@@ -16,12 +16,7 @@ const actionSchema = z.object({
   at: timeText,
 });
 
-const verdictSchema = z.object({
-  value: z.enum(VERDICTS).describe('The worst over all sightings, by the approvals of now.'),
-  why: z.string(),
-  approval_id: z.string().nullable(),
-  verdicts: z.object(Object.fromEntries(VERDICTS.map((value) => [value, z.int()])) as Record<string, z.ZodInt>),
-});
+const orNull = z.string().min(1).nullable();
 
 export const findingAnswer = z
   .object({
@@ -45,12 +40,20 @@ export const findingAnswer = z
     node_count: z.int(),
     first_seen: timeText,
     last_seen: timeText,
-    verdict: verdictSchema,
+    verdict: verdictAnswer,
     evidence: evidenceSchema
       .omit({ exec: true })
-      .extend({ node: z.string(), ts: timeText })
-      .describe('The first sight, as it was then.'),
-    exec: evidenceSchema.shape.exec,
+      .extend({
+        digest: z.object({ source: orNull, strength: orNull, reason: orNull }),
+        package: orNull,
+        package_version: orNull,
+        package_match: orNull,
+        image: orNull,
+        node: z.string(),
+        ts: timeText,
+      })
+      .describe('The first sight, as it was then; null for what there was not.'),
+    exec: evidenceSchema.shape.exec.extend({ parent_exec_id: orNull, cwd: orNull, parent_path: orNull }),
   })
   .openapi('Finding');
 
@@ -78,8 +81,26 @@ export function answerOf(finding: StandingFinding): FindingAnswer {
     first_seen: rfc3339FromNs(finding.firstNs),
     last_seen: rfc3339FromNs(finding.lastNs),
     verdict: { ...verdict, verdicts: { ...verdict.verdicts } },
-    evidence: { ...evidence, node: first.node, ts: rfc3339FromNs(first.tsNs) },
-    exec,
+    evidence: { ...shownEvidence(evidence), node: first.node, ts: rfc3339FromNs(first.tsNs) },
+    exec: {
+      ...exec,
+      parent_exec_id: exec.parent_exec_id || null,
+      cwd: exec.cwd || null,
+      parent_path: exec.parent_path || null,
+    },
+  };
+}
+
+// On the bus what there is not is the empty text; here it is null, as in events.
+function shownEvidence({ digest, ...evidence }: Omit<Evidence, 'exec'>) {
+  const { source, strength, reason } = digest;
+  return {
+    ...evidence,
+    digest: { source: source || null, strength: strength || null, reason: reason || null },
+    package: evidence.package || null,
+    package_version: evidence.package_version || null,
+    package_match: evidence.package_match || null,
+    image: evidence.image || null,
   };
 }
 

@@ -67,6 +67,8 @@ export function docsRoutes(app: App): void {
     return c.json(document, 200);
   });
 
+  // Where people look first, and where a slash too many leads.
+  for (const path of ['/', '/docs/']) app.get(path, (c) => c.redirect('/docs', 308));
   app.get('/docs', (c) => {
     spend(c, `open:${clientAddress(c)}`);
     return c.body(PAGE, 200, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': POLICY });

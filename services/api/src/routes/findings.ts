@@ -31,6 +31,9 @@ const reason = z.string().trim().min(1).max(2000);
 const acknowledgeInput = z.strictObject({ reason: reason.optional() }).openapi('AcknowledgeInput');
 const resolveInput = z.strictObject({ reason }).openapi('ResolveInput');
 const ids = z.array(findingId).min(1).max(1000);
+// Not extended from the others: that is written as both at once, and each refuses what the other asks for.
+const acknowledgeAllInput = z.strictObject({ reason: reason.optional(), ids }).openapi('AcknowledgeAllInput');
+const resolveAllInput = z.strictObject({ reason, ids }).openapi('ResolveAllInput');
 const bulkAnswer = z.object({ items: z.array(findingAnswer) }).openapi('ChangedFindings');
 
 const TAGS = { tags: ['findings'] };
@@ -82,7 +85,7 @@ const acknowledge = createRoute({
   summary: 'Somebody is looking at it',
   description: 'Changes nothing where it is acknowledged or resolved already.',
   ...needs('analyst'),
-  request: { params: idParams, body: jsonBody(acknowledgeInput, 'May be `{}`.') },
+  request: { params: idParams, body: { ...jsonBody(acknowledgeInput, 'May be left out.'), required: false } },
   responses: CHANGED,
 });
 
@@ -106,7 +109,7 @@ const acknowledgeAll = createRoute({
   summary: 'Somebody is looking at all of these',
   description: 'All or, where one does not exist, none.',
   ...needs('analyst'),
-  request: { body: jsonBody(acknowledgeInput.extend({ ids }).openapi('AcknowledgeAllInput'), 'Which findings.') },
+  request: { body: jsonBody(acknowledgeAllInput, 'Which findings.') },
   responses: ALL_CHANGED,
 });
 
@@ -118,7 +121,7 @@ const resolveAll = createRoute({
   summary: 'All of these are dealt with',
   description: 'All or, where one does not exist, none.',
   ...needs('analyst'),
-  request: { body: jsonBody(resolveInput.extend({ ids }).openapi('ResolveAllInput'), 'Which findings, and why.') },
+  request: { body: jsonBody(resolveAllInput, 'Which findings, and why.') },
   responses: ALL_CHANGED,
 });
 
@@ -153,7 +156,7 @@ export function findingsRoutes(app: App): void {
   for (const [route, action] of [[acknowledge, 'acknowledge'] as const, [resolve, 'resolve'] as const]) {
     app.openapi(route, async (c) => {
       const { deps, actor } = c.var;
-      const { reason = '' } = c.req.valid('json');
+      const { reason = '' } = c.req.valid('json') ?? {};
       const act = { ids: [c.req.valid('param').id], action, reason };
       const [finding] = await deps.oneWriter(() => actOn(deps, actor, act));
       return c.json(answerOf(finding!), 200);

@@ -8,6 +8,9 @@ import { MAX_ANCESTORS, MAX_CHILDREN, readProcess } from '../queries/processes.t
 import { timeText } from '../time.ts';
 import { execIdParam } from './events.ts';
 
+// `.nullable()` of a named schema is written as one that null does not fit.
+const eventOrNull = z.union([eventAnswer, z.null()]);
+
 const processAnswer = eventAnswer
   .extend({
     ancestors: z.array(eventAnswer).describe(`The images that led to it, the nearest first, at most ${MAX_ANCESTORS}.`),
@@ -16,8 +19,8 @@ const processAnswer = eventAnswer
       .array(eventAnswer)
       .describe(`Images it started, in the order of their processes' start, at most ${MAX_CHILDREN}.`),
     truncated: z.boolean().describe('There are more children.'),
-    replaced: eventAnswer.nullable().describe('The image this process ran before.'),
-    replaced_by: eventAnswer.nullable().describe('The image it runs, or ran, after this one.'),
+    replaced: eventOrNull.describe('The image this process ran before.'),
+    replaced_by: eventOrNull.describe('The image it runs, or ran, after this one.'),
     loads: z.array(eventAnswer).describe('Scripts it ran as their interpreter.'),
     exit: z
       .object({ ts: timeText, exit_code: z.int(), signal: z.int() })

@@ -23,7 +23,8 @@ const stream = createRoute({
   description:
     '`event: event` with an Event as data, `event: finding` with a Finding, roughly in the order in which they were ' +
     'stored; a comment every 15 s. Begins now, or after the `Last-Event-ID`: then the last 30 s before it may repeat, ' +
-    'and nothing is left out. `event: gap` with `{since, until}` says that events stored in between are no longer kept. ' +
+    'and nothing is left out. An `id` is that of a whole poll of the store, not of one event: drop what repeats by ' +
+    '`event_id` (of a finding: by `id`). `event: gap` with `{since, until}` says that events stored in between are no longer kept. ' +
     'An event whose digest was pending is followed by one of type digest: with `sha256`, that one is sent. ' +
     `At most ${MAX_STREAMS} streams of a token at once; one more is answered 429.`,
   ...needs('viewer'),
