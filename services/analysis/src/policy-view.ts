@@ -63,3 +63,17 @@ function parseJson(text: string): unknown {
     return undefined;
   }
 }
+
+/** The view after records as the bus carries them; `invalid` is told of each that is none, which is left out. */
+export function applyPolicyRecords<R extends { readonly value: Uint8Array }>(
+  view: PolicyView,
+  records: readonly R[],
+  invalid: (record: R) => void,
+): PolicyView {
+  const known = records.flatMap((record) => {
+    const read = readPolicyRecord(record.value);
+    if (read === undefined) invalid(record);
+    return read === undefined ? [] : [read];
+  });
+  return applyPolicy(view, known);
+}

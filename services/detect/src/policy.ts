@@ -1,4 +1,4 @@
-import { applyPolicy, createPolicyView, type PolicyView, readPolicyRecord } from '@bintrail/analysis/policy-view.ts';
+import { applyPolicyRecords, createPolicyView, type PolicyView } from '@bintrail/analysis/policy-view.ts';
 import type { Bus } from '@bintrail/runtime/bus.ts';
 import { TOPICS } from '@bintrail/schemas/topics.ts';
 
@@ -23,12 +23,7 @@ export type PolicyListener = {
 export async function followPolicy(bus: Bus, listener: PolicyListener): Promise<PolicyFollower> {
   let view = createPolicyView();
   const follower = await bus.follow(TOPICS.policy, (records) => {
-    const known = records.flatMap(({ key, offset, value }) => {
-      const record = readPolicyRecord(value);
-      if (record === undefined) listener.invalid({ key, offset });
-      return record === undefined ? [] : [record];
-    });
-    view = applyPolicy(view, known);
+    view = applyPolicyRecords(view, records, ({ key, offset }) => listener.invalid({ key, offset }));
     listener.changed(view);
   });
   return { view: () => view, done: follower.done, close: () => follower.close() };

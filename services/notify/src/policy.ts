@@ -1,4 +1,4 @@
-import { applyPolicy, createPolicyView, readPolicyRecord } from '@bintrail/analysis/policy-view.ts';
+import { applyPolicyRecords, createPolicyView } from '@bintrail/analysis/policy-view.ts';
 import type { Bus, BusRecord } from '@bintrail/runtime/bus.ts';
 import { TOPICS } from '@bintrail/schemas/topics.ts';
 import type { Policy } from './review.ts';
@@ -18,12 +18,7 @@ export type PolicyFollower = {
 export async function followPolicy(bus: Bus, onUnreadable: (key: string) => void): Promise<PolicyFollower> {
   let view = createPolicyView();
   const apply = (records: readonly BusRecord[]) => {
-    const known = records.flatMap(({ key, value }) => {
-      const record = readPolicyRecord(value);
-      if (record === undefined) onUnreadable(key);
-      return record === undefined ? [] : [record];
-    });
-    view = applyPolicy(view, known);
+    view = applyPolicyRecords(view, records, ({ key }) => onUnreadable(key));
   };
   const follower = await bus.follow(TOPICS.policy, apply);
   return {

@@ -1,7 +1,8 @@
 /** Which sightings a finding speaks of: its rule and subject say by which columns they are found. */
 import { isPackageVerified } from '@bintrail/analysis/judge.ts';
-import { parsePrintable, printable } from '@bintrail/schemas/printable.ts';
+import { printable } from '@bintrail/schemas/printable.ts';
 import type { Sighting } from '@bintrail/schemas/sighting.ts';
+import { spellings } from '../spelling.ts';
 
 /**
  * `content`: this digest in this workload. `tampered`: this path in it, its content not what the package recorded.
@@ -40,13 +41,10 @@ export const KIND_COLUMNS: Readonly<Record<SubjectKind, { readonly column: strin
 
 /** Bytes, as hex, that a subject's workload and value may stand for in the store. */
 export function storedPairs({ kind, workload, value }: Subject): [workload: string, value: string][] {
-  const values = kind === 'content' ? [value] : spellings(value);
-  return spellings(workload).flatMap((left) => values.map((right): [string, string] => [left, right]));
-}
-
-// Printable text reads back as other bytes where a name holds a literal \xNN, as systemd's escaped units do.
-function spellings(text: string): string[] {
-  return [...new Set([Buffer.from(text).toString('hex'), Buffer.from(parsePrintable(text)).toString('hex')])];
+  const values = kind === 'content' ? [value] : new Set(spellings(value));
+  return [...new Set(spellings(workload))].flatMap((left) =>
+    Array.from(values).map((right): [string, string] => [left, right]),
+  );
 }
 
 /** Printable text of bytes in hex. */

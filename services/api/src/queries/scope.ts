@@ -1,5 +1,5 @@
 /** Which sightings a question is about, as conditions on the roll-ups. Values go as bound parameters only. */
-import { parsePrintable } from '@bintrail/schemas/printable.ts';
+import { spellings } from '../spelling.ts';
 import { sqlTime, type Window } from '../time.ts';
 
 /** Everything is optional but the window. `path` is exact, or a prefix that ends in `*`; the others are exact. */
@@ -82,10 +82,10 @@ function smaller(a: bigint, b: bigint): bigint {
   return a < b ? a : b;
 }
 
-// A name that holds a literal \xNN is shown the same as one with that byte: both are meant.
+/** What {@link isText} and {@link isLike} compare the column with. */
 export function textParams(column: string, text: string): Record<string, string> {
-  const [plain, bytes] = [Buffer.from(text), Buffer.from(parsePrintable(text))];
-  return { [`${column}_plain`]: plain.toString('hex'), [`${column}_bytes`]: bytes.toString('hex') };
+  const [plain, bytes] = spellings(text);
+  return { [`${column}_plain`]: plain, [`${column}_bytes`]: bytes };
 }
 
 /** The column holds what {@link textParams} bound for it. */
