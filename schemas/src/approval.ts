@@ -24,7 +24,7 @@ export const approvalInputSchema = z
     match: matchSchema,
     effect: z.enum(['allow', 'deny']),
     scope: scopeSchema,
-    reason: z.string().trim().min(1).max(2000),
+    reason: z.string().max(2000).trim().min(1),
     expires_at: z.iso.datetime({ offset: true }).nullable().default(null),
   })
   .refine((input) => !('path' in input.match) || input.scope.workload !== '*', {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { openTestApi, startParts } from '@bintrail/api/api.fixture.ts';
 import { BOOT, createSendEvents } from '@bintrail/api/events.fixture.ts';
@@ -43,10 +43,13 @@ export async function askAnything(command: string, effort: Effort): Promise<Aske
   try {
     const ids = await fill(parts.store, api.ask);
     const asked: Asked[] = [];
-    for (const [name, known] of Object.entries({ any: {}, known: ids })) {
+    for (const [name, known, phases] of [
+      ['any', {}, 'examples,coverage,fuzzing'],
+      ['known', ids, 'fuzzing'],
+    ] as const) {
       const config = join(folder, `${name}.toml`);
       writeFileSync(config, configOf(known));
-      asked.push(await askOnce(command, config, `${server.url}/openapi.json`, api.secrets.admin, effort));
+      asked.push(await askOnce(command, [config, phases, `${server.url}/openapi.json`, api.secrets.admin], effort));
     }
     return asked;
   } finally {
@@ -57,18 +60,23 @@ export async function askAnything(command: string, effort: Effort): Promise<Aske
   }
 }
 
-async function askOnce(command: string, config: string, url: string, token: string, effort: Effort): Promise<Asked> {
+async function askOnce(
+  command: string,
+  [config, phases, url, token]: readonly [string, string, string, string],
+  effort: Effort,
+): Promise<Asked> {
   const child = spawn(
     command,
     [
       ...['--config-file', config, 'run', url, '--header', `Authorization:Bearer ${token}`, '--no-color'],
-      ...['--checks', CHECKS.join(','), '--phases', 'examples,coverage,fuzzing', '--generation-database', 'none'],
+      ...['--checks', CHECKS.join(','), '--phases', phases, '--generation-database', 'none'],
       ...['--max-examples', String(effort.examples), '--seed', String(effort.seed), '--continue-on-failure'],
       // A stream does not end; its answers are tested by stream.test.ts.
       ...['--exclude-operation-id', 'streamEvents', '--request-timeout', '30'],
       ...['--warnings', 'off'],
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PYTHONUTF8: '1' } },
+    // What it keeps between runs goes with the folder.
+    { cwd: dirname(config), stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PYTHONUTF8: '1' } },
   );
   const [out, err] = [text(child.stdout), text(child.stderr)];
   const [code] = await once(child, 'close');

@@ -27,7 +27,7 @@ import { TIME_MAX_NS, timeParam } from '../time.ts';
 const findingId = z.string().regex(/^[0-9a-f]{64}$/, 'a finding id is 64 lower-case hex digits');
 const idParams = z.object({ id: findingId });
 
-const reason = z.string().trim().min(1).max(2000);
+const reason = z.string().max(2000).trim().min(1);
 const acknowledgeInput = z.strictObject({ reason: reason.optional() }).openapi('AcknowledgeInput');
 const resolveInput = z.strictObject({ reason }).openapi('ResolveInput');
 const ids = z.array(findingId).min(1).max(1000);
