@@ -10,6 +10,7 @@
 #include "kernel.h"
 #include "lineage.h"
 #include "path.h"
+#include "takeover.h"
 
 #define ARGV_BYTES 8192u
 #define TEXT_BYTES (3 * PATH_BYTES + CGROUP_PATH_BYTES + ARGV_BYTES + 2 * PATH_BYTES)
@@ -128,6 +129,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	struct lineage none = {};
 	__u32 size;
 
+	note_takeover();
 	if (!s)
 		return 0;
 	number_record(&s->exec.record, BT_EXEC);

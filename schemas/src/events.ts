@@ -1,4 +1,5 @@
 import { alive } from './alive.ts';
+import { census } from './census.ts';
 import { digest } from './digest.ts';
 import { exec } from './exec.ts';
 import { exit } from './exit.ts';
@@ -8,7 +9,7 @@ import { load } from './load.ts';
 import { loss } from './loss.ts';
 
 /** Every event that travels on the bus. */
-export const EVENTS = { exec, exit, load, digest, loss, heartbeat, alive } as const;
+export const EVENTS = { exec, exit, load, digest, loss, census, heartbeat, alive } as const;
 
 export type EventName = keyof typeof EVENTS;
 

@@ -9,6 +9,7 @@ import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { numberAt, textAt } from '@bintrail/schemas/row.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
+import { NO_CENSUS } from '../src/e2e/bintrail.ts';
 
 const PROBE = fileURLToPath(new URL('../../services/probe/src/main.ts', import.meta.url));
 const SETTLE_MS = 1_500;
@@ -22,7 +23,7 @@ export type ProbeProcess = {
 /** Resolves when the probe is attached and has sent the processes that were there. */
 export async function startProbeProcess(homeDir: string): Promise<ProbeProcess> {
   const child = fork(PROBE, {
-    env: { ...process.env, BINTRAIL_HOME: homeDir },
+    env: { ...process.env, BINTRAIL_HOME: homeDir, BINTRAIL_CENSUS: NO_CENSUS },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   await Promise.race([once(child, 'message'), failedStart(child)]);

@@ -26,10 +26,11 @@ export async function seed(store: Store, nowMs: number): Promise<void> {
   const detect = createDetectState();
   let offset = 0;
   const nextSeq: Record<string, number> = { 'node-a': 0, 'node-b': 0 };
+  let probeEpoch = BigInt(nowMs);
   const send = async <D extends EventDefinition>(definition: D, node: string, rows: readonly RowOf<D>[]) => {
     const batchSeq = nextSeq[node]!;
     nextSeq[node] = batchSeq + 1;
-    const header = { node, boot: '11111111-2222-3333-4444-555555555555', probeEpoch: BigInt(nowMs), batchSeq };
+    const header = { node, boot: '11111111-2222-3333-4444-555555555555', probeEpoch, batchSeq };
     const message = encodeBatch(definition, header, rows);
     await storeEvents(planOf([message], { from: offset, atMs }));
     const findings = run(detect, [message]).map((finding) => Buffer.from(JSON.stringify(finding)));
@@ -79,6 +80,14 @@ export async function seed(store: Store, nowMs: number): Promise<void> {
   await send(EVENTS.heartbeat, 'node-b', [
     blankRow(EVENTS.heartbeat, { ...alive, ts: ago(8 * MINUTE), mode: 'replay', outbox_depth: 500n }),
   ]);
+
+  // 8 execs of the first run are stored and 150 it lost itself: 7 ran before the next.
+  const census = (seconds: number, taken_over: bigint) =>
+    blankRow(EVENTS.census, { ts: ago(seconds), cpus: 1, census_id: 9n, taken_over, execs: taken_over });
+  await send(EVENTS.census, 'node-a', [census(60 * MINUTE, 100n)]);
+  probeEpoch += 1n;
+  nextSeq['node-a'] = 0;
+  await send(EVENTS.census, 'node-a', [census(4, 100n + 8n + 150n + 7n)]);
 
   const [resolve, acknowledge] = settled.map(({ finding_id }) => finding_id) as [string, string];
   const action = { reason: 'rebuilt', actor: 'ada', atMs: nowMs - 30 * MINUTE * 1000 };

@@ -10,6 +10,8 @@ export const TABLES = {
   sightingNodes: 'sighting_nodes',
   lineage: 'lineage',
   coverage: 'coverage',
+  gaps: 'run_gaps',
+  runCounts: 'run_counts',
   batches: 'batches',
   probeRuns: 'probe_runs',
   findings: 'finding_evidence',

@@ -21,6 +21,10 @@ export type BpfObject = {
   readonly detach: () => void;
   /** Counters of an event type, per CPU. */
   readonly counters: (eventId: number) => Counters[];
+  /** The census, that exec included, at the first exec each CPU had since `attach`; 0 before it. */
+  readonly takeovers: () => BigUint64Array;
+  /** How often the kernel left a hook out because it was already running on that CPU, since the object was loaded. */
+  readonly recursionMisses: (hook: Hook) => bigint;
   /** Exec records of running processes, one DataView each; of one process when a pid is given. */
   readonly snapshot: (pid?: number) => DataView[];
   /** The program images that run now, each once. */
@@ -31,16 +35,21 @@ export type BpfObject = {
 };
 
 const HOOKS = ['on_fork', 'on_exec', 'on_exit'] as const;
+export type Hook = (typeof HOOKS)[number];
 const RING_BYTES = 8 * 1024 * 1024;
 /** struct bpf_test_run_opts of libbpf's bpf.h: size, ctx_in at 32, ctx_size_in at 48. */
 const TEST_RUN_OPTS_BYTES = 88;
 
-/** Loads without attaching. Throws SetupError with libbpf's words when the kernel refuses. */
-export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string): BpfObject {
+/**
+ * Loads without attaching; over the map of the census where there is one, which must count before this is attached.
+ * Throws SetupError with libbpf's words when the kernel refuses.
+ */
+export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd?: number): BpfObject {
   const warnings: string[] = [];
   const stopCollecting = collectLibbpfWarnings(libbpf, libc, warnings);
   const object = libbpf.openFile(path, 0n) as Pointer;
   if (object === 0n) throw loadError(path, warnings);
+  if (censusFd !== undefined) shareCensus(libbpf, object, censusFd);
   if (Number(libbpf.load(object)) < 0) throw loadError(path, warnings);
   stopCollecting();
   const ringFd = mapFd(libbpf, object, 'exec_ring');
@@ -54,6 +63,8 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string): BpfObje
     ringFd,
     attach: () => links.push(...HOOKS.map((name) => attachHook(libbpf, object, name))),
     counters: counterReader(libbpf, mapFd(libbpf, object, 'event_counters')),
+    takeovers: takeoverReader(libbpf, mapFd(libbpf, object, 'takeovers')),
+    recursionMisses: (hook) => recursionMisses(libbpf, program(libbpf, object, hook)),
     snapshot: (pid) => execRecords(iterate(libbpf, libc, program(libbpf, object, 'snapshot'), pid)),
     alive: () => imagesOf(iterate(libbpf, libc, program(libbpf, object, 'alive'), undefined)),
     describe: descriptorProgram(libbpf, libc, program(libbpf, object, 'describe_fd')),
@@ -107,6 +118,34 @@ function counterReader(libbpf: Libbpf, fd: number): (eventId: number) => Counter
       return { cpu, seen, sent, lost };
     });
   };
+}
+
+function shareCensus(libbpf: Libbpf, object: Pointer, fd: number): void {
+  const map = libbpf.findMap(object, 'census_counts') as Pointer;
+  if (map === 0n) throw new Error('the BPF object has no map census_counts: rebuild it');
+  if (Number(libbpf.reuseMap(map, fd)) < 0) throw new Error(`sharing the census failed: errno ${lastErrno()}`);
+}
+
+function takeoverReader(libbpf: Libbpf, fd: number): () => BigUint64Array {
+  const values = new BigUint64Array(Number(libbpf.possibleCpus()));
+  return () => {
+    if (Number(libbpf.lookup(fd, new Uint32Array(1), values)) < 0) {
+      throw new Error(`reading takeovers failed: errno ${lastErrno()}`);
+    }
+    return values;
+  };
+}
+
+/** struct bpf_prog_info.recursion_misses (include/uapi/linux/bpf.h). */
+const RECURSION_MISSES_AT = 208;
+
+function recursionMisses(libbpf: Libbpf, hook: Pointer): bigint {
+  const info = new DataView(new ArrayBuffer(RECURSION_MISSES_AT + 8));
+  const size = new Uint32Array([info.byteLength]);
+  if (Number(libbpf.objectInfo(libbpf.programFd(hook), new Uint8Array(info.buffer), size)) < 0) {
+    throw new Error(`reading bpf_prog_info failed: errno ${lastErrno()}`);
+  }
+  return info.getBigUint64(RECURSION_MISSES_AT, true);
 }
 
 function descriptorProgram(libbpf: Libbpf, libc: Libc, describeFd: Pointer): BpfObject['describe'] {

@@ -11,6 +11,7 @@ import { createLog } from '@bintrail/runtime/log.ts';
 import { createShutdown } from '@bintrail/runtime/shutdown.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
+import { CENSUS_FOLDER, isCounting } from './census.ts';
 import { checkHost, localUserNames, readBootId } from './host.ts';
 import { startProbe } from './probe.ts';
 import { redactArguments } from './redact.ts';
@@ -19,6 +20,7 @@ import { redactArguments } from './redact.ts';
 process.env.UV_THREADPOOL_SIZE ??= '8';
 
 const BPF_OBJECT = fileURLToPath(new URL('../../../bpf/build/bintrail.bpf.o', import.meta.url));
+const CENSUS_OBJECT = fileURLToPath(new URL('../../../bpf/build/census.bpf.o', import.meta.url));
 
 /** The backend takes three of them missing for a probe that hangs. */
 const ALIVE_EVERY_MS = 5_000;
@@ -35,12 +37,14 @@ try {
     homeDir: required('BINTRAIL_HOME', text),
     node: setting('BINTRAIL_NODE', text, hostname()),
     maxFileBytes: setting('BINTRAIL_MAX_FILE_SIZE', sizeBytes, 1024 ** 3),
+    censusFolder: setting('BINTRAIL_CENSUS', text, CENSUS_FOLDER),
     hashThreads: setting('BINTRAIL_HASH_THREADS', integer({ min: 1, max: 64 }), 2),
   });
   checkHost(BPF_OBJECT);
   const bus = openSqliteBus({ path: join(config.homeDir, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
   shutdown.onClose('bus', bus.close);
   const probe = await startProbe({
+    ...{ censusObjectPath: CENSUS_OBJECT, censusFolder: config.censusFolder },
     ...{ bpfObjectPath: BPF_OBJECT, node: config.node, boot: readBootId() },
     ...{ maxFileBytes: config.maxFileBytes, hashThreads: config.hashThreads },
     ...{ userName: localUserNames(), redact: redactArguments, log },
@@ -48,7 +52,8 @@ try {
   });
   shutdown.onClose('probe', probe.close);
   probe.done.catch(shutdown.fail);
-  tell({ kind: 'ready', hooks: probe.hooks, marks: probe.marks });
+  const uncounted = isCounting(probe.census) ? null : probe.census.words;
+  tell({ kind: 'ready', hooks: probe.hooks, marks: probe.marks, uncounted });
   // From the loop that reads the ring: one that hangs says nothing.
   const alive = setInterval(() => tell({ kind: 'alive' }), ALIVE_EVERY_MS);
   shutdown.onClose('alive', () => clearInterval(alive));

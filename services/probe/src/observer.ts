@@ -43,7 +43,7 @@ export type Observer = {
   readonly finish: () => void;
 };
 
-export const STREAM = { load: 0, digest: 1, loss: 2, heartbeat: 3 } as const;
+export const STREAM = { load: 0, digest: 1, loss: 2, heartbeat: 3, census: 4 } as const;
 
 /** A row waits this long for its own digest. */
 const WAIT_NS = 400_000_000n;

@@ -6,6 +6,7 @@ import type { Log } from '@bintrail/runtime/log.ts';
 import { createLru } from '@bintrail/runtime/lru.ts';
 import { sendAlive } from './alive.ts';
 import { type BpfObject, loadBpfObject } from './bpf-object.ts';
+import { type Census, isCounting, openCensus } from './census.ts';
 import { type Clock, openClock } from './clock.ts';
 import { createDigestPipeline, type DigestPipeline } from './digest-pipeline.ts';
 import { createEventsOut, type EventsOut, type Row } from './events-out.ts';
@@ -26,6 +27,9 @@ import { type UserNames, workloadOf } from './workload.ts';
 
 export type ProbeOptions = {
   readonly bpfObjectPath: string;
+  readonly censusObjectPath: string;
+  /** Where the census is pinned: a folder in a bpffs, or one that can be made there. */
+  readonly censusFolder: string;
   readonly node: string;
   readonly boot: string;
   readonly publish: (message: Message) => Promise<void>;
@@ -42,6 +46,7 @@ export type Redact = (argv: readonly string[]) => { readonly argv: readonly stri
 export type Probe = {
   readonly hooks: 'tracepoint';
   readonly marks: number;
+  readonly census: Census;
   /** Resolves after `close`; rejects on a bug. */
   readonly done: Promise<void>;
   readonly close: () => Promise<void>;
@@ -62,7 +67,11 @@ const IDLE_WAIT_MS = 1_000;
 /** Loads, attaches and runs. Throws SetupError naming what is missing. */
 export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const libc = loadLibc();
-  const bpf = loadBpfObject(loadLibbpf(), libc, options.bpfObjectPath);
+  const libbpf = loadLibbpf();
+  // Before our own hooks are attached: the kernel calls them in that order.
+  const census = openCensus(libbpf, libc, options.censusObjectPath, options.censusFolder);
+  if (!isCounting(census)) options.log.warn({ reason: census.reason }, census.words);
+  const bpf = loadBpfObject(libbpf, libc, options.bpfObjectPath, isCounting(census) ? census.countsFd : undefined);
   const fanotify = openFanotify(libc);
   const marks = markMounts(fanotify, options.log);
   const clock = openClock(libc);
@@ -93,27 +102,26 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     overloaded: () => clock.nowNs() - tally.overflowedAtNs < OVERLOAD_NS,
     ...{ nextSeq, nowNs: clock.nowNs, onFatal: failure.reject },
   });
-  const report = createReporter({
-    ...{
-      bpf,
-      out,
-      tally,
-      nowNs: clock.nowNs,
-      nextSeq,
-      waitingDigests: observer.waiting,
-      heldDescriptors: pipeline.held,
-    },
+  const reportAt = createReporter({
+    ...{ bpf, census, out, tally, nextSeq },
+    waitingDigests: observer.waiting,
+    heldDescriptors: pipeline.held,
   });
 
+  let detachedAtNs: bigint | undefined;
+  // What a run says of itself lies between its first hook and its last: two overlap only if both were watching.
+  const report: Report = (mode) => reportAt(detachedAtNs ?? clock.nowNs(), mode);
   const world: World = { bpf, fanotify, clock, observer, pipeline, tally, arrived: [], out, report, log: options.log };
+  const attachedAtNs = clock.nowNs();
   bpf.attach();
   takeSnapshot(world);
   sendAlive(world);
-  report();
+  reportAt(attachedAtNs);
   const loop = runLoop(libc, world);
   const stop = async () => {
     // First, so that everything counted as sent is read by the last round.
     bpf.detach();
+    detachedAtNs = clock.nowNs();
     await loop.stop();
     await drainWaiting(observer);
     observer.finish();
@@ -122,13 +130,14 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     fanotify.close();
     await hasher.close();
     bpf.close();
+    if (isCounting(census)) census.close();
   };
   let stopping: Promise<void> | undefined;
   const close = () => {
     stopping ??= stop();
     return stopping;
   };
-  return { hooks: 'tracepoint', marks, done: Promise.race([loop.done, failure.promise]), close };
+  return { hooks: 'tracepoint', marks, census, done: Promise.race([loop.done, failure.promise]), close };
 }
 
 /** Files being hashed when the probe is asked to end are waited for, but not for long. */

@@ -2,6 +2,7 @@
 import { release } from 'node:os';
 import { EVENTS } from '@bintrail/schemas/events.ts';
 import type { BpfObject } from './bpf-object.ts';
+import { type Census, type Counting, isCounting } from './census.ts';
 import type { EventsOut, Row } from './events-out.ts';
 import { STREAM } from './observer.ts';
 
@@ -24,9 +25,9 @@ export function newTally(): Tally {
 
 export type ReportOptions = {
   readonly bpf: BpfObject;
+  readonly census: Census;
   readonly out: EventsOut;
   readonly tally: Tally;
-  readonly nowNs: () => bigint;
   readonly nextSeq: (stream: number) => bigint;
   readonly waitingDigests: () => number;
   readonly heldDescriptors: () => number;
@@ -39,6 +40,10 @@ function places({ bpf, out, tally }: ReportOptions): Place[] {
   const ring = (['exec', 'exit'] as const).flatMap((event_type) =>
     bpf.counters(EVENTS[event_type].id).map((counters) => ({ ...counters, event_type, place: 'ring' })),
   );
+  const skipped = (['exec', 'exit'] as const).map((event_type) => {
+    const misses = bpf.recursionMisses(`on_${event_type}`);
+    return { cpu: USER_SPACE, event_type, place: 'recursion', seen: misses, sent: 0n, lost: misses };
+  });
   const lost = tally.overflows + tally.unopened;
   const own = { cpu: USER_SPACE };
   const dropped = [...out.dropped()].map(([event_type, rows]) => ({
@@ -47,6 +52,7 @@ function places({ bpf, out, tally }: ReportOptions): Place[] {
   }));
   return [
     ...ring,
+    ...skipped,
     ...dropped,
     { ...own, event_type: 'digest', place: 'fanotify', seen: tally.delivered + lost, sent: tally.delivered, lost },
     { ...own, event_type: 'exec', place: 'decode', seen: tally.undecodable, sent: 0n, lost: tally.undecodable },
@@ -54,21 +60,53 @@ function places({ bpf, out, tally }: ReportOptions): Place[] {
 }
 
 /** `stopping` is the last word of a probe that was asked to end. */
-export type Report = (mode?: 'live' | 'stopping') => void;
+type Mode = 'live' | 'stopping';
+export type Report = (mode?: Mode) => void;
 
-/** Sends counters that changed since the last call, and a heartbeat. The first call sends them all, zeros too. */
-export function createReporter(options: ReportOptions): Report {
+type CensusFacts = Omit<Row<'census'>, 'ts' | 'stream' | 'seq'>;
+
+/** What the census says now, CPU by CPU; without one, a row that says why. */
+function censusFacts({ bpf, census }: ReportOptions): CensusFacts[] {
+  if (isCounting(census)) return countedFacts(bpf, census);
+  const none = { cpus: 0, census_id: 0n, taken_over: 0n, execs: 0n, exits: 0n };
+  return [{ cpu: USER_SPACE, ...none, reason: census.reason }];
+}
+
+// The counts are read first: where no exec was seen by then, what is counted so far is not more than what was taken over.
+function countedFacts(bpf: BpfObject, { id, counts }: Counting): CensusFacts[] {
+  const now = counts();
+  const firsts = bpf.takeovers();
+  return now.map(({ cpu, execs, exits }) => {
+    const first = firsts[cpu]!;
+    const taken_over = first === 0n ? execs : first - 1n;
+    return { cpu, cpus: now.length, census_id: id, taken_over, execs, exits, reason: '' };
+  });
+}
+
+/**
+ * Sends counters that changed since the last call, and a heartbeat, all as made at `atNs`. The first call sends them all,
+ * zeros too.
+ */
+export function createReporter(options: ReportOptions): (atNs: bigint, mode?: Mode) => void {
   const reported = new Map<string, bigint>();
-  return (mode = 'live') => {
+  return (atNs, mode = 'live') => {
     for (const place of places(options)) {
       const key = `${place.cpu}:${place.event_type}:${place.place}`;
       if (reported.get(key) === place.seen) continue;
       reported.set(key, place.seen);
       const seq = options.nextSeq(STREAM.loss);
-      options.out.add('loss', { ...place, ts: options.nowNs(), stream: STREAM.loss, seq });
+      options.out.add('loss', { ...place, ts: atNs, stream: STREAM.loss, seq });
+    }
+    for (const facts of censusFacts(options)) {
+      const key = `${facts.cpu}:census`;
+      const counted = facts.execs + facts.exits;
+      if (reported.get(key) === counted) continue;
+      reported.set(key, counted);
+      const seq = options.nextSeq(STREAM.census);
+      options.out.add('census', { ...facts, ts: atNs, stream: STREAM.census, seq });
     }
     options.out.add('heartbeat', {
-      ts: options.nowNs(),
+      ts: atNs,
       stream: STREAM.heartbeat,
       seq: options.nextSeq(STREAM.heartbeat),
       probe_version: PROBE_VERSION,

@@ -47,7 +47,7 @@ let probe: HeardOf | undefined;
 
 process.on('disconnect', () => shutdown.close());
 process.on('message', (message: ToBackend) => {
-  if (message.kind === 'probe') probe = { hooks: message.hooks, atMs: performance.now() };
+  if (message.kind === 'probe') probe = { hooks: message.hooks, uncounted: message.uncounted, atMs: performance.now() };
 });
 
 try {

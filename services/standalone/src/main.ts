@@ -105,14 +105,14 @@ function readServer(mode: Mode, clickHouseUrl: string | undefined): StoreOptions
 async function startProbe(backend: Backend, env: NodeJS.ProcessEnv): Promise<Facts['probe']> {
   const probe = startChild<never, FromProbe>('the probe', PROBE, env);
   shutdown.onClose('probe', probe.stop);
-  const { hooks, marks } = await firstMessage(probe, 'ready').catch((error: unknown) => {
+  const { hooks, marks, uncounted } = await firstMessage(probe, 'ready').catch((error: unknown) => {
     const cannotRunHere = error instanceof ChildEnded && error.exitCode === EXIT_SETUP;
     if (cannotRunHere) process.stderr.write('\nnpm start -- --replay shows it on a recorded sample\n');
     throw error;
   });
   probe.done.catch(shutdown.fail);
-  backend.send({ kind: 'probe', hooks });
-  probe.onMessage(({ kind }) => kind === 'alive' && backend.send({ kind: 'probe', hooks }));
+  backend.send({ kind: 'probe', hooks, uncounted });
+  probe.onMessage(({ kind }) => kind === 'alive' && backend.send({ kind: 'probe', hooks, uncounted }));
   return { hooks, marks };
 }
 

@@ -16,7 +16,12 @@ export type BackendStart = {
 };
 
 /** The probe's state, passed on for the api's health page: when it is ready, and as often as it says that it is alive. */
-export type ProbeState = { readonly kind: 'probe'; readonly hooks: 'tracepoint' };
+export type ProbeState = {
+  readonly kind: 'probe';
+  readonly hooks: 'tracepoint';
+  /** Why nobody counts what runs while the probe is down, and what to do; null where the census does. */
+  readonly uncounted: string | null;
+};
 
 export type ToBackend = BackendStart | ProbeState;
 
@@ -26,5 +31,5 @@ export type FromBackend =
   | { readonly kind: 'replayed'; readonly rows: number };
 
 export type FromProbe =
-  | { readonly kind: 'ready'; readonly hooks: 'tracepoint'; readonly marks: number }
+  | (Omit<ProbeState, 'kind'> & { readonly kind: 'ready'; readonly marks: number })
   | { readonly kind: 'alive' };

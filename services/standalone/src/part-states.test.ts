@@ -11,7 +11,7 @@ const statesOf = (more: Partial<Parts>) =>
 
 test('the probe is starting until it is heard of, up while it is, and degraded when it falls silent', () => {
   assert.deepEqual(statesOf({}).probe, { state: 'starting' });
-  const heard = (atMs: number) => statesOf({ probe: { hooks: 'tracepoint', atMs } }).probe;
+  const heard = (atMs: number) => statesOf({ probe: { hooks: 'tracepoint', uncounted: null, atMs } }).probe;
   assert.deepEqual(heard(90_000), { state: 'up' });
   assert.deepEqual(heard(80_000), { state: 'degraded', detail: 'not heard of for 20 s' });
 });

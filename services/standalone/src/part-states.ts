@@ -4,7 +4,7 @@ import type { Health } from '@bintrail/runtime/health.ts';
 import type { Mode, ProbeState } from './messages.ts';
 
 /** When the probe was last heard of, on this process's monotonic clock. */
-export type HeardOf = { readonly hooks: ProbeState['hooks']; readonly atMs: number };
+export type HeardOf = Omit<ProbeState, 'kind'> & { readonly atMs: number };
 
 type Part = { health(): Health };
 
@@ -37,6 +37,6 @@ export function partStates({ mode, probe, ingest, detect, notify, nowMs }: Parts
 function probeState(probe: HeardOf | undefined, nowMs: number): PartState {
   if (probe === undefined) return { state: 'starting' };
   const silentMs = nowMs - probe.atMs;
-  if (silentMs < SILENT_MS) return { state: 'up' };
+  if (silentMs < SILENT_MS) return { state: 'up', ...(probe.uncounted === null ? {} : { detail: probe.uncounted }) };
   return { state: 'degraded', detail: `not heard of for ${Math.round(silentMs / 1000)} s` };
 }

@@ -57,3 +57,8 @@ function readJournal(bytes: Buffer, programs: number): Ran[] {
     endNs: bytes.readBigUInt64LE(n * 16 + 8),
   }));
 }
+
+/** Numbers of the execs that began and ended in this time. */
+export function within(ran: readonly Ran[], fromNs: bigint, toNs: bigint): number[] {
+  return ran.flatMap(({ beginNs, endNs }, n) => (beginNs > fromNs && endNs < toNs ? [n] : []));
+}

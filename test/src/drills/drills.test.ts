@@ -11,9 +11,11 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually, whyNotHere } from '../e2e/bintrail.ts';
+import { type Bpffs, mountBpffs } from '../kernel/bpffs.ts';
 import { run } from '../kernel/probe-kit.ts';
 import { type SlackReceiver, startSlackReceiver } from '../slack-receiver.ts';
-import { type Driver, type Ran, startDriver } from './account.ts';
+import { type Driver, startDriver, within } from './account.ts';
+import { checkCensus, type DrillCensus, openForDrills } from './census-check.ts';
 import { differences, disagreeingCounts, doubledExecs, namesInStore, namesOnBus } from './in-the-store.ts';
 import { countRuns } from './kernel-count.ts';
 import { takeFromBus } from './on-the-bus.ts';
@@ -32,6 +34,8 @@ const PROBE_DIES: ReadonlySet<Target> = new Set(['probe', 'everything']);
 
 const folder = mkdtempSync(join(tmpdir(), 'bintrail-drills-'));
 const home = join(folder, 'home');
+let bpffs: Bpffs;
+let census: DrillCensus;
 let slack: SlackReceiver;
 let driver: Driver;
 let aftermath: Aftermath;
@@ -40,9 +44,17 @@ before(async () => {
   if (skip) return;
   console.log(`to replay: ${REPLAY}`);
   await takeFromBus(home);
+  bpffs = await mountBpffs();
+  census = openForDrills(bpffs.folder);
   slack = await startSlackReceiver();
   driver = await startDriver(join(folder, 'programs'), PROGRAMS);
-  aftermath = await runDrills({ drills: planDrills(SEED, DRILLS), home, driver, slackUrl: slack.url });
+  aftermath = await runDrills({
+    drills: planDrills(SEED, DRILLS),
+    home,
+    driver,
+    slackUrl: slack.url,
+    censusFolder: bpffs.folder,
+  });
 });
 
 after(async () => {
@@ -54,6 +66,8 @@ after(async () => {
   const left = partsOn(home);
   for (const { pid } of left) killNow(pid);
   const mounted = mountsOf(aliasOf(home));
+  (census as DrillCensus | undefined)?.close();
+  await (bpffs as Bpffs | undefined)?.remove();
   for (const path of mounted) await run('umount', ['--lazy', path]);
   if (mounted.length > 0) await run('rmdir', [aliasOf(home)]);
   rmSync(folder, { recursive: true, force: true });
@@ -114,7 +128,8 @@ test(
     const { json } = await life.call('GET', '/v1/coverage?since=now-2h');
     assert.equal(json.items.length, 1);
     assert.deepEqual(json.items[0].batch_gaps, { gaps: 0, messages: 0 });
-    assert.equal(json.items[0].lost, 0);
+    const [{ lost, gaps }] = json.items;
+    assert.equal(lost, gaps.missed, 'lost is what nobody could see, and nothing else');
   }),
 );
 
@@ -185,10 +200,11 @@ test(
   }),
 );
 
-/** Numbers of the execs that began and ended in this time. */
-function within(ran: readonly Ran[], fromNs: bigint, toNs: bigint): number[] {
-  return ran.flatMap(({ beginNs, endNs }, n) => (beginNs > fromNs && endNs < toNs ? [n] : []));
-}
+test(
+  'what ran while no probe was there has its number, exec by exec',
+  options,
+  replayable(() => checkCensus(aftermath, census)),
+);
 
 test(
   'the roll-ups count what the rows are, late digests included',

@@ -18,6 +18,7 @@ export type Ground = {
   readonly home: string;
   readonly driver: Driver;
   readonly slackUrl: string;
+  readonly censusFolder: string;
 };
 
 /** A life that was ended by a kill; times on the clock of the account. */
@@ -47,7 +48,8 @@ export type Aftermath = {
   readonly approved: readonly string[];
 };
 const seconds = (fromNs: bigint, toNs: bigint) => `${(Number(toNs - fromNs) / 1e9).toFixed(1)} s`;
-const start = ({ home, slackUrl }: Ground) => startLife(home, { SLACK_WEBHOOK_URL: slackUrl });
+const start = ({ home, slackUrl, censusFolder }: Ground) =>
+  startLife(home, { SLACK_WEBHOOK_URL: slackUrl, BINTRAIL_CENSUS: censusFolder });
 
 export async function runDrills(ground: Ground): Promise<Aftermath> {
   const { drills, home, driver } = ground;

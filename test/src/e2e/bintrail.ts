@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+/** In no bpffs: tests of other things leave the machine's census alone. */
+export const NO_CENSUS = '/nonexistent/bintrail';
 const MAIN = fileURLToPath(new URL('../../../services/standalone/src/main.ts', import.meta.url));
 
 export type Bintrail = {
@@ -39,7 +41,7 @@ export async function startBintrail(
 ): Promise<Bintrail> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     ...user,
-    env: { ...process.env, BINTRAIL_HOME: homeDir, BINTRAIL_PORT: '0', ...env },
+    env: { ...process.env, BINTRAIL_HOME: homeDir, BINTRAIL_PORT: '0', BINTRAIL_CENSUS: NO_CENSUS, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

@@ -71,7 +71,13 @@ test('stopped and started again it goes on with the same data', { skip, timeout:
       assert.equal(last.ids.size, last.raw, 'no exec is stored twice');
       assert.equal(last.rolledUp, last.raw, 'the roll-up equals the raw rows');
       const { json } = await second.get('/v1/coverage?since=now-1h');
-      assert.equal(json.items[0].lost_total ?? 0, 0);
+      const [{ lost, gaps }] = json.items;
+      assert.equal(lost, 0);
+      assert.deepEqual({ ...gaps, newest: undefined }, { count: 1, unknown: 1, missed: 0, newest: undefined });
+      const [{ missed, reason }] = gaps.newest;
+      assert.deepEqual({ missed, reason }, { missed: null, reason: 'no_bpffs' }, 'unknown, and not 0');
+      const health = (await second.get('/healthz')).json;
+      assert.match(health.parts.probe.detail, /mount -t bpf/);
     } finally {
       assert.equal(await second.stop(), 0, second.output());
     }

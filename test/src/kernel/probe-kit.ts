@@ -12,9 +12,11 @@ import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { EVENTS, type EventName } from '@bintrail/schemas/events.ts';
 import { type Flag, flagNames } from '@bintrail/schemas/flags.ts';
 import { bigAt, digestAt, numberAt, textAt } from '@bintrail/schemas/row.ts';
+import { NO_CENSUS } from '../e2e/bintrail.ts';
 
 export const run = promisify(execFile);
 
+export const CENSUS_OBJECT = fileURLToPath(new URL('../../../bpf/build/census.bpf.o', import.meta.url));
 const BPF_OBJECT = fileURLToPath(new URL('../../../bpf/build/bintrail.bpf.o', import.meta.url));
 
 /** A row as a test reads it: texts latin1, digests hex, numbers as they are, and its flags by name. */
@@ -37,10 +39,12 @@ export type Watched = {
   readonly stop: () => Promise<void>;
 };
 
-export async function watchKernel(options: { maxFileBytes?: number } = {}): Promise<Watched> {
+export async function watchKernel(options: { maxFileBytes?: number; censusFolder?: string } = {}): Promise<Watched> {
   const rows: SeenRow[] = [];
   const probe: Probe = await startProbe({
     ...{ bpfObjectPath: BPF_OBJECT, node: 'test', boot: readBootId(), hashThreads: 2 },
+    censusObjectPath: CENSUS_OBJECT,
+    censusFolder: options.censusFolder ?? NO_CENSUS,
     maxFileBytes: options.maxFileBytes ?? 1024 ** 3,
     userName: () => undefined,
     redact: redactArguments,

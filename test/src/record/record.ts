@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { CENSUS_FOLDER } from '@bintrail/probe/census.ts';
 import { readBootId } from '@bintrail/probe/host.ts';
 import { startProbe } from '@bintrail/probe/probe.ts';
 import { redactArguments } from '@bintrail/probe/redact.ts';
@@ -38,13 +39,16 @@ async function record(): Promise<Uint8Array[]> {
     const batches: Batch[] = [];
     const probe = await startProbe({
       ...{ bpfObjectPath: `${CHECKOUT}bpf/build/bintrail.bpf.o`, node: SAMPLE_NODE, boot: readBootId() },
+      censusObjectPath: `${CHECKOUT}bpf/build/census.bpf.o`,
+      censusFolder: CENSUS_FOLDER,
       ...{ hashThreads: 2, maxFileBytes: MAX_FILE_BYTES, redact: redactArguments },
       userName: (uid) => (uid === DEPLOY_UID ? 'deploy' : undefined),
       log: createLog({ level: 'warn', name: 'record' }),
       publish: async ({ value }) => {
         const decoded = decodeBatch(value);
         if (!decoded.ok) throw new Error(`the probe sent ${decoded.reason}: ${decoded.detail}`);
-        batches.push(decoded.batch);
+        // What the host ran besides is no part of the sample.
+        if (decoded.batch.type !== 'census') batches.push(decoded.batch);
       },
     });
     await scenario.play();

@@ -1,6 +1,6 @@
 import { dashboard, row } from '../dashboard.ts';
 import { toNode, UIDS } from '../links.ts';
-import { ANY_IS_BAD, stat, table, timeSeries } from '../panels.ts';
+import { ANY_IS_BAD, ANY_IS_WORTH_A_LOOK, stat, table, timeSeries } from '../panels.ts';
 import * as coverage from '../queries/coverage.ts';
 import * as fleet from '../queries/fleet.ts';
 import { SILENT_AFTER_S } from '../sql.ts';
@@ -22,7 +22,7 @@ export const coverageDashboard = dashboard({
         query: fleet.coverage,
         unit: 'percentunit',
         steps: COVERAGE_STEPS,
-        width: 6,
+        width: 5,
       }),
       stat({
         title: 'Runs with a digest',
@@ -30,7 +30,7 @@ export const coverageDashboard = dashboard({
         query: coverage.withDigest,
         unit: 'percentunit',
         steps: DIGEST_STEPS,
-        width: 6,
+        width: 5,
       }),
       stat({
         title: 'Messages missing',
@@ -39,14 +39,23 @@ export const coverageDashboard = dashboard({
         query: coverage.missing,
         unit: 'short',
         steps: ANY_IS_BAD,
-        width: 6,
+        width: 5,
+      }),
+      stat({
+        title: 'Gaps without a number',
+        description:
+          'Times without a probe in which nobody counted: coverage is at most what is shown. See the table below.',
+        query: coverage.uncounted,
+        unit: 'short',
+        steps: ANY_IS_WORTH_A_LOOK,
+        width: 5,
       }),
       stat({
         title: 'Messages repeated',
         description: 'Sent twice by a probe and stored once. Nothing to do; many of them: the bus is slow to answer.',
         query: coverage.repeats,
         unit: 'short',
-        width: 6,
+        width: 4,
       }),
       timeSeries({
         title: 'Coverage by node',
@@ -61,7 +70,8 @@ export const coverageDashboard = dashboard({
       }),
       timeSeries({
         title: 'Events lost by place',
-        description: 'ring: the probe was too slow. fanotify: too many descriptors. outbox: the bus was away too long.',
+        description:
+          'ring: the probe was too slow. fanotify: too many descriptors. outbox: the bus was away too long. gap: no probe.',
         query: coverage.lostOverTime,
         by: 'lost_at',
         unit: 'short',
@@ -78,6 +88,18 @@ export const coverageDashboard = dashboard({
           lost: { unit: 'short', steps: ANY_IS_BAD },
         },
         width: 24,
+      }),
+    ),
+    row(
+      'Gaps',
+      table({
+        title: 'Times without a probe',
+        description:
+          'missed: execs the census counted and the store lacks. Without a number: see Coverage low in the runbook.',
+        query: coverage.unwatched,
+        columns: { node: { links: toNode() }, missed: { unit: 'short', steps: ANY_IS_BAD } },
+        width: 24,
+        height: 8,
       }),
     ),
     row(

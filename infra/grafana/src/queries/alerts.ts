@@ -1,14 +1,14 @@
 /** What the alert rules ask. Each answers a number, by node where there is one to go to. */
 import { HAS_DIGEST, IN_HOURS } from '../sql.ts';
 import { TABLES } from '../tables.ts';
-import { COUNTED, COVERAGE } from './counters.ts';
+import { COUNTED, COVERAGE, SEEN } from './counters.ts';
 import { FINDINGS } from './findings.ts';
 
 export const unansweredFindings = `SELECT count() AS findings FROM ${FINDINGS}
 WHERE state = 'open' AND $__timeFilter(first_seen) AND severity IN ('critical', 'high', 'medium')`;
 
 export const coverage = `SELECT node, ${COVERAGE} AS coverage
-FROM ${COUNTED} GROUP BY node HAVING sumIf(seen_in, place = 'ring') > 0`;
+FROM ${COUNTED} GROUP BY node HAVING ${SEEN} > 0`;
 
 export const silentFor = `SELECT node, dateDiff('second', max(ts), $__toTime) AS seconds
 FROM ${TABLES.heartbeats} WHERE $__timeFilter(ts) GROUP BY node`;

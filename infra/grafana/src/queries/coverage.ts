@@ -1,6 +1,6 @@
 import { HAS_DIGEST, IN_HOURS, matches, STRONG_WORDS } from '../sql.ts';
 import { TABLES } from '../tables.ts';
-import { COUNTED, COUNTED_OVER_TIME, COVERAGE } from './counters.ts';
+import * as counters from './counters.ts';
 
 const ON_NODE = matches('node');
 const HEARTBEATS = `${TABLES.heartbeats} WHERE $__timeFilter(ts) AND ${ON_NODE}`;
@@ -11,15 +11,19 @@ FROM ${from} GROUP BY time, node ORDER BY time, node`;
 
 export const withDigest = `SELECT sumIf(n, ${HAS_DIGEST}) / sum(n) AS share FROM ${SEEN} HAVING sum(n) > 0`;
 
-export const ratioOverTime = `SELECT time, node, ${COVERAGE} AS coverage
-FROM ${COUNTED_OVER_TIME} WHERE $__timeFilter(time)
-GROUP BY time, node HAVING sumIf(seen_in, place = 'ring') > 0 ORDER BY time, node`;
+export const ratioOverTime = `SELECT time, node, ${counters.COVERAGE} AS coverage
+FROM ${counters.COUNTED_OVER_TIME} WHERE $__timeFilter(time)
+GROUP BY time, node HAVING ${counters.SEEN} > 0 ORDER BY time, node`;
 
 export const lostOverTime = `SELECT time, concat(place, ' · ', event_type) AS lost_at, sum(lost_in) AS lost
-FROM ${COUNTED_OVER_TIME} WHERE $__timeFilter(time) GROUP BY time, lost_at ORDER BY time, lost_at`;
+FROM ${counters.COUNTED_OVER_TIME} WHERE $__timeFilter(time) GROUP BY time, lost_at ORDER BY time, lost_at`;
 
 export const places = `SELECT node, place, event_type, sum(seen_in) AS seen, sum(lost_in) AS lost
-FROM ${COUNTED} WHERE ${ON_NODE} GROUP BY node, place, event_type ORDER BY lost DESC, seen DESC LIMIT 500`;
+FROM ${counters.COUNTED} WHERE ${ON_NODE} GROUP BY node, place, event_type ORDER BY lost DESC, seen DESC LIMIT 500`;
+
+export const unwatched = `SELECT node, since, until, missed, if(reason = '', 'counted', reason) AS known
+FROM ${counters.GAPS} AND ${ON_NODE} ORDER BY since DESC LIMIT 200`;
+export const uncounted = `SELECT countIf(isNull(missed)) AS gaps FROM ${counters.GAPS} AND ${ON_NODE}`;
 
 export const probes = `SELECT node, max(ts) AS last_heartbeat, dateDiff('second', last_heartbeat, $__toTime) AS silent_for,
   argMax(h.mode, ts) AS mode, argMax(h.probe_version, ts) AS version, argMax(h.hooks, ts) AS hooks,

@@ -1,6 +1,6 @@
 import { DIGEST_HEX, HAS_DIGEST, IN_HOURS, matches, SILENT_AFTER_S } from '../sql.ts';
 import { TABLES } from '../tables.ts';
-import { COUNTED, COVERAGE } from './counters.ts';
+import { COUNTED, COVERAGE, SEEN as SEEN_THERE } from './counters.ts';
 import { FINDINGS } from './findings.ts';
 
 const SEEN = `${TABLES.sightingNodes} WHERE ${IN_HOURS} AND ${matches('node')}`;
@@ -12,7 +12,7 @@ export const runs = `SELECT sum(n) AS runs FROM ${SEEN}`;
 export const workloads = distinct('workload');
 export const binaries = distinct('sha256', HAS_DIGEST);
 
-export const coverage = `SELECT ${COVERAGE} AS coverage FROM ${COUNTED} WHERE ${matches('node')} HAVING sumIf(seen_in, place = 'ring') > 0`;
+export const coverage = `SELECT ${COVERAGE} AS coverage FROM ${COUNTED} WHERE ${matches('node')} HAVING ${SEEN_THERE} > 0`;
 export const lost = `SELECT sum(lost_in) AS lost FROM ${COUNTED} WHERE ${matches('node')}`;
 
 const LAST_HEARTBEATS = `(

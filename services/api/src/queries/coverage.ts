@@ -2,6 +2,7 @@ import { batchGaps } from '@bintrail/ingest/gaps.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
 import type { CoverageQuestion, NodeCoverage, WindowCoverage } from '../coverage-answer.ts';
 import { sqlTime, TIME_MAX_NS, type Window } from '../time.ts';
+import { type GapTotals, gapsByNode, listGaps, NO_GAPS, sumOfGaps } from './gaps.ts';
 import { storedCounts } from './stored-counts.ts';
 
 // What a counter of another type loses is no event of the kernel: a descriptor to hash by, a heartbeat.
@@ -39,7 +40,8 @@ export async function windowCoverage(
 ): Promise<WindowCoverage> {
   const window = secondsOf({ sinceNs, untilNs });
   const onNode = node === undefined ? '' : 'AND node = {node:String}';
-  const [[counted], stored] = await Promise.all([
+  const [gaps, [counted], stored] = await Promise.all([
+    gapsByNode(store, window, node).then(sumOfGaps),
     store.query<{ seen: string; lost: string }>(
       `SELECT sumIf(seen_in, place = 'ring') AS seen, sumIf(lost_in, ${IS_EVENT}) AS lost FROM (
          SELECT event_type, place, ${IN_COUNTER('seen')} AS seen_in, ${IN_COUNTER('lost')} AS lost_in
@@ -49,20 +51,41 @@ export async function windowCoverage(
     ),
     storedCounts(store, window, { node, workload }),
   ]);
-  const [seen, lost] = [Number(counted?.seen ?? 0), Number(counted?.lost ?? 0)];
+  const { unseen, ...sums } = gaps;
+  const [seen, lost] = [Number(counted?.seen ?? 0) + unseen, Number(counted?.lost ?? 0) + gaps.missed];
   return {
     events_seen: seen,
     events_stored: stored.events,
     events_lost: lost,
     ratio: seen === 0 ? null : Math.max(0, 1 - lost / seen),
     digest_ratio: stored.executed === 0 ? null : stored.withDigest / stored.executed,
+    gaps: sums,
   };
 }
 
 type Counter = { node: string; event_type: string; place: string; seen_in: string; lost_in: string };
 
-/** What each node's probes counted in the whole minutes of a window, by type of event and place. */
-export function nodeCounters(store: Store, window: Window, node: string | undefined): Promise<Counter[]> {
+/**
+ * What each node's probes counted in the whole minutes of a window, by type of event and place; and, as place `gap`, what
+ * the census counted while there was none.
+ */
+async function nodeCounters(
+  store: Store,
+  window: Window,
+  node: string | undefined,
+): Promise<{ counters: Counter[]; gaps: Map<string, GapTotals> }> {
+  const [counters, gaps] = await Promise.all([
+    probeCounters(store, window, node),
+    gapsByNode(store, secondsOf(window), node),
+  ]);
+  const known = [...gaps].filter(([, { missed, unseen }]) => missed > 0 || unseen > 0);
+  const inGaps = known.map(([name, { missed, unseen }]) => ({
+    ...{ node: name, event_type: 'exec', place: 'gap', seen_in: `${unseen}`, lost_in: `${missed}` },
+  }));
+  return { counters: [...counters, ...inGaps], gaps };
+}
+
+function probeCounters(store: Store, window: Window, node: string | undefined): Promise<Counter[]> {
   return store.query(
     `SELECT node, event_type, place, sum(seen_part) AS seen_in, sum(lost_part) AS lost_in FROM (
        SELECT node, event_type, place, ${IN_COUNTER('seen')} AS seen_part, ${IN_COUNTER('lost')} AS lost_part
@@ -73,13 +96,17 @@ export function nodeCounters(store: Store, window: Window, node: string | undefi
   );
 }
 
-/** Events lost by each node in the whole minutes of a window; nodes that lost none are left out. */
-export async function lostByNode(store: Store, window: Window): Promise<Map<string, number>> {
+/** Events lost by each node in the whole minutes of a window, its gaps included; nodes that lost none are left out. */
+export async function lossByNode(
+  store: Store,
+  window: Window,
+): Promise<{ lost: Map<string, number>; gaps: Map<string, GapTotals> }> {
   const lost = new Map<string, number>();
-  for (const { node, event_type, lost_in } of await nodeCounters(store, window, undefined)) {
+  const { counters, gaps } = await nodeCounters(store, window, undefined);
+  for (const { node, event_type, lost_in } of counters) {
     if (EVENTS_LOST.has(event_type)) lost.set(node, (lost.get(node) ?? 0) + Number(lost_in));
   }
-  return lost;
+  return { lost, gaps };
 }
 
 const EVENTS_LOST: ReadonlySet<string> = new Set(['exec', 'exit', 'load']);
@@ -117,17 +144,20 @@ function storedEvents(store: Store, window: Window, node: string | undefined): P
 export async function nodeCoverage(store: Store, window: Window, node: string | undefined): Promise<NodeCoverage[]> {
   const { sinceNs, untilNs } = wholeMinutes(window);
   const noticed = { sinceMs: Number(sinceNs / 1_000_000n), untilMs: Number(untilNs / 1_000_000n) };
-  const [counters, stored, gaps] = await Promise.all([
+  const [{ counters, gaps }, stored, holes, newest] = await Promise.all([
     nodeCounters(store, window, node),
     storedEvents(store, window, node),
     batchGaps(store, noticed),
+    listGaps(store, secondsOf(window), node),
   ]);
-  const itsGaps = gaps.filter((gap) => node === undefined || gap.node === node);
-  const names = new Set([...counters, ...stored, ...itsGaps].map((row) => row.node));
+  const itsHoles = holes.filter((gap) => node === undefined || gap.node === node);
+  const names = new Set([...[...counters, ...stored, ...itsHoles].map((row) => row.node), ...gaps.keys()]);
   return [...names].sort().map((name) => {
     const own = <Row extends { readonly node: string }>(rows: readonly Row[]) =>
       rows.filter((row) => row.node === name);
-    return ofNode(name, own(counters), own(stored), own(itsGaps));
+    const { unseen: _, ...sums } = gaps.get(name) ?? NO_GAPS;
+    const itsGaps = { ...sums, newest: newest.get(name) ?? [] };
+    return { ...ofNode(name, own(counters), own(stored), own(itsHoles)), gaps: itsGaps };
   });
 }
 
@@ -135,8 +165,8 @@ function ofNode(
   node: string,
   counters: readonly Counter[],
   stored: readonly Stored[],
-  gaps: readonly { readonly missing: number }[],
-): NodeCoverage {
+  holes: readonly { readonly missing: number }[],
+): Omit<NodeCoverage, 'gaps'> {
   const types = new Set([...counters.map((row) => row.event_type), ...stored.map((row) => row.kind)]);
   const events = [...types].sort().map((type) => {
     const places = counters
@@ -144,7 +174,7 @@ function ofNode(
       .map(({ place, seen_in, lost_in }) => ({ place, seen: Number(seen_in), lost: Number(lost_in) }));
     return {
       type,
-      seen: sum(places.map(({ place, seen }) => (place === 'ring' ? seen : 0))),
+      seen: sum(places.map(({ place, seen }) => (place === 'ring' || place === 'gap' ? seen : 0))),
       stored: sum(stored.map(({ kind, total }) => (kind === type ? Number(total) : 0))),
       lost: sum(places.map(({ lost }) => lost)),
       places,
@@ -160,7 +190,7 @@ function ofNode(
     ratio: seen === 0 ? null : Math.max(0, 1 - lost / seen),
     events,
     digests: digestsOf(stored),
-    batch_gaps: { gaps: gaps.length, messages: sum(gaps.map(({ missing }) => missing)) },
+    batch_gaps: { gaps: holes.length, messages: sum(holes.map(({ missing }) => missing)) },
   };
 }
 

@@ -2,7 +2,8 @@
 import type { Store } from '@bintrail/runtime/store.ts';
 import { shown } from '../findings/subject.ts';
 import { rfc3339FromNs } from '../time.ts';
-import { lostByNode } from './coverage.ts';
+import { lossByNode } from './coverage.ts';
+import { type GapTotals, NO_GAPS } from './gaps.ts';
 
 /** A probe reports every few seconds. Measured at the store: a node's clock may be wrong. */
 export const SILENT_MS = 60_000;
@@ -36,7 +37,7 @@ export async function listNodes(store: Store, { nowMs, node, after, limit }: Nod
   ];
   const which = conditions.join(' AND ') || '1';
   const untilNs = BigInt(nowMs) * 1_000_000n;
-  const [rows, lost] = await Promise.all([
+  const [rows, { lost, gaps }] = await Promise.all([
     store.query<Row>(
       `SELECT node, boot, probe_epoch, ${NUMBERS.join(', ')}, ${TEXTS.map((name) => `hex(${name}) AS ${name}_hex`).join(', ')},
          toUnixTimestamp64Nano(ts) AS ts_ns, toUnixTimestamp64Milli(ingested_at) AS ingested_ms
@@ -45,13 +46,15 @@ export async function listNodes(store: Store, { nowMs, node, after, limit }: Nod
        ORDER BY node, probe_epoch DESC, ts DESC, seq DESC LIMIT 1 BY node LIMIT {rows:UInt32}`,
       { ...(node === undefined ? {} : { node }), ...(after === undefined ? {} : { after }), rows: limit + 1 },
     ),
-    lostByNode(store, { sinceNs: untilNs > DAY_NS ? untilNs - DAY_NS : 0n, untilNs }),
+    lossByNode(store, { sinceNs: untilNs > DAY_NS ? untilNs - DAY_NS : 0n, untilNs }),
   ]);
-  const nodes = rows.slice(0, limit).map((row) => nodeOf(row, lost.get(row.node) ?? 0, nowMs));
+  const nodes = rows
+    .slice(0, limit)
+    .map((row) => nodeOf(row, lost.get(row.node) ?? 0, gaps.get(row.node) ?? NO_GAPS, nowMs));
   return { nodes, next: rows.length > limit ? nodes.at(-1)!.node : undefined };
 }
 
-function nodeOf(row: Row, loss: number, nowMs: number) {
+function nodeOf(row: Row, loss: number, { unseen: _, ...gaps }: GapTotals, nowMs: number) {
   return {
     node: row.node,
     last_heartbeat: rfc3339FromNs(BigInt(row.ts_ns)),
@@ -66,5 +69,6 @@ function nodeOf(row: Row, loss: number, nowMs: number) {
     waiting_digests: Number(row.waiting_digests),
     held_descriptors: Number(row.held_descriptors),
     loss,
+    gaps,
   };
 }

@@ -165,7 +165,7 @@ describe('nodes', () => {
     assert.deepEqual(first, {
       ...{ node: 'beat-a', silent: false, probe_version: '0.1.0', hooks: 'tracepoint', kernel: '6.18.0', mode: 'live' },
       ...{ boot: '11111111-2222-3333-4444-555555555555', probe_epoch: 1, outbox_depth: 8, waiting_digests: 3 },
-      ...{ held_descriptors: 0, loss: 1 },
+      ...{ held_descriptors: 0, loss: 1, gaps: { count: 0, unknown: 0, missed: 0 } },
     });
     const page = (await api.ask('/v1/nodes?limit=1')).json;
     const rest = (await api.ask(`/v1/nodes?limit=1&cursor=${page.next_cursor}`)).json;

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { json, listOf, needs, nodeParam, problems, querySchema, READ_PROBLEMS } from '../answers.ts';
+import { gapSumsSchema } from '../coverage-answer.ts';
 import type { App } from '../deps.ts';
 import { openPage, pageParams } from '../page.ts';
 import { windowCoverage } from '../queries/coverage.ts';
@@ -21,6 +22,7 @@ const nodeAnswer = z
     waiting_digests: z.int().describe('Files waiting to be hashed.'),
     held_descriptors: z.int(),
     loss: z.int().describe('Execs, exits and loads lost in the last 24 hours; `/v1/coverage` says where.'),
+    gaps: gapSumsSchema.describe('Times without a probe in the last 24 hours; `/v1/coverage` lists them.'),
   })
   .openapi('Node');
 
