@@ -1,4 +1,6 @@
 /** Reads the columnar message of `bintrail.cddl`, strictly: what is not exactly a message is refused with a reason. */
+import { emptyColumn, openArena } from './batch-arena.ts';
+import { readColumn } from './batch-columns-read.ts';
 import type { BatchHeader } from './batch-encode.ts';
 import { MAX_NAME_BYTES, MAX_ROWS } from './batch-encode.ts';
 import {
@@ -12,20 +14,12 @@ import {
   readCount,
   readHead,
   readText,
-  readTypedArray,
+  readTextKey,
 } from './cbor-reader.ts';
-import {
-  type Column,
-  DIGEST_BYTES,
-  isTextKind,
-  makeCodes,
-  NUMBER_FORMATS,
-  type NumberColumn,
-  type NumberKind,
-  type TextColumn,
-} from './column.ts';
+import type { Column } from './column.ts';
+import { columnKey, HEADER_NAMES } from './column-keys.ts';
 import { type EventName, eventByName, SCHEMA_VERSION } from './events.ts';
-import type { EventDefinition, Field, Kind } from './field.ts';
+import type { EventDefinition, Field } from './field.ts';
 
 /** A decoded message: every column of its event is present, defaults filled in. */
 export type Batch = BatchHeader & {
@@ -40,9 +34,11 @@ export type Decoded =
 
 const MAX_ENTRIES = 1000;
 const MAX_SAFE = Number.MAX_SAFE_INTEGER;
-const HEADER_KEYS = ['v', 'type', 'node', 'boot', 'probe_epoch', 'batch_seq', 'rows'] as const;
 
-/** Decodes one message. Never throws for any input; the columns are copies, so the input may be reused. */
+/**
+ * Decodes one message, of this version or the one before. Never throws for any input; the columns are copies, so the
+ * input may be reused.
+ */
 export function decodeBatch(bytes: Uint8Array): Decoded {
   try {
     return { ok: true, batch: readMessage(openReader(bytes)) };
@@ -67,18 +63,18 @@ export function peekHeader(bytes: Uint8Array): BatchHeader | undefined {
 
 function readMessage(reader: Reader): Batch {
   const entries = readCount(reader, MAJOR.map, MAX_ENTRIES);
-  if (entries < HEADER_KEYS.length) throw new Refusal('missing_key', `${entries} entries, fewer than the header has`);
-  const { definition, rows, ...header } = readHeader(reader);
+  if (entries < HEADER_NAMES.length) throw new Refusal('missing_key', `${entries} entries, fewer than the header has`);
+  const { version, definition, rows, ...header } = readHeader(reader);
   const columns = new Map<string, Column>();
-  const fields = fieldsByName(definition);
+  const fields = fieldsOf(definition);
   const arena = openArena(definition, rows);
-  for (let entry = HEADER_KEYS.length; entry < entries; entry++) {
-    const name = readText(reader, MAX_NAME_BYTES);
-    const field = fields.get(name);
-    if (columns.has(name)) throw new Refusal('duplicate_key', `column ${name} stands twice`);
+  for (let entry = HEADER_NAMES.length; entry < entries; entry++) {
+    const key = version === 1 ? readText(reader, MAX_NAME_BYTES) : readCount(reader, MAJOR.uint, MAX_SAFE);
+    const field = fields.get(key);
     if (field === undefined)
-      throw new Refusal('unknown_key', `${definition.name} has no column ${JSON.stringify(name)}`);
-    columns.set(name, readColumn(reader, arena, field, rows));
+      throw new Refusal('unknown_key', `${definition.name} has no column ${JSON.stringify(key)}`);
+    if (columns.has(field.name)) throw new Refusal('duplicate_key', `column ${field.name} stands twice`);
+    columns.set(field.name, readColumn(reader, arena, field, rows, version));
   }
   if (reader.at !== reader.bytes.length) throw new Refusal('trailing_bytes', `message ends at byte ${reader.at}`);
   for (const field of definition.fields) {
@@ -87,129 +83,62 @@ function readMessage(reader: Reader): Batch {
   return { ...header, type: definition.name as EventName, rows, columns };
 }
 
-const knownFields = new WeakMap<EventDefinition, ReadonlyMap<string, Field>>();
+const knownFields = new WeakMap<EventDefinition, ReadonlyMap<string | number, Field>>();
 
-function fieldsByName(definition: EventDefinition): ReadonlyMap<string, Field> {
+/** By their keys, and for messages of version 1 by their names. */
+function fieldsOf(definition: EventDefinition): ReadonlyMap<string | number, Field> {
   let fields = knownFields.get(definition);
   if (fields === undefined) {
-    fields = new Map(definition.fields.map((field) => [field.name, field]));
+    const keyed = definition.fields.flatMap((field): [string | number, Field][] => [
+      [columnKey(field.name), field],
+      [field.name, field],
+    ]);
+    fields = new Map(keyed);
     knownFields.set(definition, fields);
   }
   return fields;
 }
 
+type Head = BatchHeader & { readonly version: number; readonly definition: EventDefinition; readonly rows: number };
+
 /** The header comes first and in this order, so that a foreign version is refused before anything else is read. */
-function readHeader(reader: Reader): BatchHeader & { definition: EventDefinition; rows: number } {
-  expectKey(reader, 'v');
-  const version = readHead(reader, MAJOR.uint);
-  if (version !== BigInt(SCHEMA_VERSION)) throw new Refusal('unknown_version', `version ${version}`);
-  expectKey(reader, 'type');
+function readHeader(reader: Reader): Head {
+  const named = peekMajor(reader) === MAJOR.text;
+  const expectKey = (position: number) => {
+    if (named) readTextKey(reader, HEADER_NAMES[position]!);
+    else readNumberKey(reader, position);
+  };
+  expectKey(0);
+  const version = Number(readHead(reader, MAJOR.uint));
+  if (version !== (named ? 1 : SCHEMA_VERSION)) throw new Refusal('unknown_version', `version ${version}`);
+  expectKey(1);
   const name = readText(reader, MAX_NAME_BYTES);
   const definition = eventByName(name);
   if (definition === undefined) throw new Refusal('unknown_event', `no event is named ${JSON.stringify(name)}`);
-  expectKey(reader, 'node');
+  expectKey(2);
   const node = readText(reader, MAX_NAME_BYTES);
-  expectKey(reader, 'boot');
-  const boot = readText(reader, MAX_NAME_BYTES);
-  expectKey(reader, 'probe_epoch');
+  expectKey(3);
+  const boot = !named && peekMajor(reader) === MAJOR.bytes ? readUuid(reader) : readText(reader, MAX_NAME_BYTES);
+  expectKey(4);
   const probeEpoch = readHead(reader, MAJOR.uint);
-  expectKey(reader, 'batch_seq');
+  expectKey(5);
   const batchSeq = readCount(reader, MAJOR.uint, MAX_SAFE);
-  expectKey(reader, 'rows');
+  expectKey(6);
   const rows = readCount(reader, MAJOR.uint, MAX_ROWS);
   if (rows === 0) throw new Refusal('out_of_range', 'a message has at least one row');
-  return { definition, node, boot, probeEpoch, batchSeq, rows };
+  return { version, definition, node, boot, probeEpoch, batchSeq, rows };
 }
 
-function expectKey(reader: Reader, key: string): void {
-  const found = readText(reader, MAX_NAME_BYTES);
-  if (found !== key) throw new Refusal('missing_key', `${JSON.stringify(found)} stands where ${key} belongs`);
+function readNumberKey(reader: Reader, key: number): void {
+  const found = readHead(reader, MAJOR.uint);
+  if (found !== BigInt(key)) throw new Refusal('missing_key', `key ${found} stands where ${key} belongs`);
 }
 
-/** One piece of memory for the columns of a message: a small one would otherwise cost fifty allocations. */
-type Arena = { readonly buffer: ArrayBuffer; at: number };
+const UUID_BYTES = 16;
 
-const ALIGNMENT = 8;
-
-function openArena(definition: EventDefinition, rows: number): Arena {
-  let sizeBytes = 0;
-  for (const { kind } of definition.fields) sizeBytes += aligned(rows * widthBytes(kind));
-  return { buffer: new ArrayBuffer(sizeBytes), at: 0 };
-}
-
-/** Bytes of a row; a text's is its code, which has a place of its own where one byte is not enough. */
-function widthBytes(kind: Kind): number {
-  if (kind === 'digest') return DIGEST_BYTES;
-  return isTextKind(kind) ? 1 : NUMBER_FORMATS[kind].sizeBytes;
-}
-
-function aligned(sizeBytes: number): number {
-  return Math.ceil(sizeBytes / ALIGNMENT) * ALIGNMENT;
-}
-
-function takeBytes(arena: Arena, length: number): Uint8Array<ArrayBuffer> {
-  const from = arena.at;
-  arena.at += aligned(length);
-  return new Uint8Array(arena.buffer, from, length);
-}
-
-function takeNumbers(arena: Arena, kind: NumberKind, rows: number): NumberColumn {
-  const { view, sizeBytes } = NUMBER_FORMATS[kind];
-  const from = arena.at;
-  arena.at += aligned(rows * sizeBytes);
-  return view(arena.buffer, from, rows);
-}
-
-function readColumn(reader: Reader, arena: Arena, field: Field, rows: number): Column {
-  if (field.kind === 'digest') return readTypedArray(reader, undefined, takeBytes(arena, rows * DIGEST_BYTES));
-  return isTextKind(field.kind) ? readTexts(reader, arena, rows) : readNumbers(reader, arena, field, rows);
-}
-
-function readNumbers(reader: Reader, arena: Arena, field: Field, rows: number): Column {
-  const kind = field.kind as NumberKind;
-  const column = takeNumbers(arena, kind, rows);
-  const major = peekMajor(reader);
-  if (major === MAJOR.uint || major === MAJOR.negative) {
-    const argument = readHead(reader, major);
-    const value = major === MAJOR.uint ? argument : -1n - argument;
-    const { min, max } = NUMBER_FORMATS[kind];
-    if (value < min || value > max) throw new Refusal('out_of_range', `${field.name} = ${value}`);
-    return column.fill((column instanceof BigUint64Array ? value : Number(value)) as never);
-  }
-  readTypedArray(reader, NUMBER_FORMATS[kind].tag, column);
-  if (kind === 'time') checkTimes(field, column as BigUint64Array);
-  return column;
-}
-
-/** A time beyond 2^63 - 1 has its highest bit set: the sign of the upper half, cheaper to look at than a bigint. */
-function checkTimes({ name }: Field, column: BigUint64Array): void {
-  const halves = new Int32Array(column.buffer, column.byteOffset, column.length * 2);
-  for (let row = 0; row < column.length; row++) {
-    if (halves[2 * row + 1]! < 0) throw new Refusal('out_of_range', `${name} = ${column[row]}`);
-  }
-}
-
-function readTexts(reader: Reader, arena: Arena, rows: number): TextColumn {
-  if (peekMajor(reader) === MAJOR.bytes) return { dict: [readBytes(reader)], codes: takeBytes(arena, rows) };
-  if (readCount(reader, MAJOR.map, 2) !== 2) throw new Refusal('missing_key', 'a text column has dict and codes');
-  expectKey(reader, 'dict');
-  const size = readCount(reader, MAJOR.array, rows);
-  if (size === 0) throw new Refusal('wrong_length', 'a dictionary has at least one text');
-  const dict: Uint8Array[] = [];
-  for (let code = 0; code < size; code++) dict.push(readBytes(reader));
-  expectKey(reader, 'codes');
-  const codes = size <= 0x100 ? takeBytes(arena, rows) : makeCodes(rows, size);
-  readTypedArray(reader, codes.BYTES_PER_ELEMENT === 1 ? undefined : codes.BYTES_PER_ELEMENT === 2 ? 69 : 70, codes);
-  for (let row = 0; row < rows; row++) {
-    if (codes[row]! >= size) throw new Refusal('out_of_range', `code ${codes[row]} in a dictionary of ${size}`);
-  }
-  return { dict, codes };
-}
-
-const NO_TEXT: readonly Uint8Array[] = [Buffer.alloc(0)];
-
-function emptyColumn(arena: Arena, field: Field, rows: number): Column {
-  if (field.kind === 'digest') return takeBytes(arena, rows * DIGEST_BYTES);
-  if (isTextKind(field.kind)) return { dict: NO_TEXT, codes: takeBytes(arena, rows) };
-  return takeNumbers(arena, field.kind, rows);
+function readUuid(reader: Reader): string {
+  const bytes = readBytes(reader);
+  if (bytes.length !== UUID_BYTES) throw new Refusal('wrong_length', `a boot id of ${bytes.length} bytes`);
+  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }

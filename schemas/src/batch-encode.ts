@@ -1,11 +1,26 @@
 /**
  * Writes the columnar message of `bintrail.cddl`: one CBOR map with the header and one entry per column. A column that
- * is all zero or empty is left out, one whose rows are all equal is a single value: small messages stay small.
+ * is all zero or empty is left out, one whose rows are all equal is a single value, and numbers travel as what they are
+ * above the smallest of them: small messages stay small.
  */
-import { Encoder } from 'cbor-x';
-import { DIGEST_BYTES, isTextKind, makeCodes, NUMBER_FORMATS } from './column.ts';
+import { addRow, type BatchColumns, type NumberCells, openColumns, type TextCells } from './batch-columns.ts';
+import { MAJOR } from './cbor-reader.ts';
+import {
+  openWriter,
+  type Writer,
+  writeBytes,
+  writeHead,
+  writeInteger,
+  writeNumbers,
+  writeRoom,
+  writeText,
+  written,
+} from './cbor-writer.ts';
+import { DIGEST_BYTES, NUMBER_FORMATS } from './column.ts';
+import { HEADER_NAMES } from './column-keys.ts';
 import { SCHEMA_VERSION } from './events.ts';
-import type { EventDefinition, Field, RowOf } from './field.ts';
+import type { EventDefinition, RowOf } from './field.ts';
+import { smallestOf32, smallestOf64 } from './number-range.ts';
 
 export type BatchHeader = {
   readonly node: string;
@@ -21,11 +36,6 @@ export const MAX_ROWS = 65_536;
 /** Longest name in a header, in bytes of UTF-8. */
 export const MAX_NAME_BYTES = 256;
 
-// Plain CBOR only: other decoders cannot read record extensions, and a mismatched structure list decodes silently wrong.
-const encoder = new Encoder({ useRecords: false, variableMapSize: true, tagUint8Array: false, mapsAsObjects: false });
-
-type Value = number | bigint | string;
-
 /**
  * Encodes rows of one event type. Throws RangeError for no rows, too many rows, a header no reader takes, or a value
  * its kind cannot hold.
@@ -35,23 +45,33 @@ export function encodeBatch<D extends EventDefinition>(
   header: BatchHeader,
   rows: readonly RowOf<D>[],
 ): Uint8Array {
-  if (rows.length === 0 || rows.length > MAX_ROWS) throw new RangeError(`a message holds 1 to ${MAX_ROWS} rows`);
+  if (rows.length > MAX_ROWS) throw new RangeError(`a message holds 1 to ${MAX_ROWS} rows`);
+  const columns = openColumns(definition, Math.max(1, rows.length));
+  for (const row of rows) addRow(columns, row);
+  return encodeColumns(columns, header, 0, rows.length);
+}
+
+const writer = openWriter(1024 * 1024);
+
+/** Encodes rows [from, to). Throws RangeError for no rows, too many rows, or a header no reader takes. */
+export function encodeColumns(columns: BatchColumns, header: BatchHeader, from: number, to: number): Uint8Array {
+  if (to <= from || to - from > MAX_ROWS) throw new RangeError(`a message holds 1 to ${MAX_ROWS} rows`);
   checkHeader(header);
-  const message = new Map<string, unknown>([
-    ['v', SCHEMA_VERSION],
-    ['type', definition.name],
-    ['node', header.node],
-    ['boot', header.boot],
-    ['probe_epoch', wireInteger(header.probeEpoch)],
-    ['batch_seq', wireInteger(header.batchSeq)],
-    ['rows', rows.length],
-  ]);
-  for (const field of definition.fields) {
-    const values = rows as readonly Record<string, Value>[];
-    const column = encodeColumn(field, values);
-    if (column !== undefined) message.set(field.name, column);
-  }
-  return encoder.encode(message);
+  writer.at = 0;
+  const start = reserveMapHead(writer);
+  writeHeader(writer, columns.definition.name, header, to - from);
+  let entries = HEADER_NAMES.length;
+  for (const cells of columns.numbers) if (encodeNumbers(writer, cells, from, to)) entries += 1;
+  for (const cells of columns.texts) if (encodeTexts(writer, cells, from, to)) entries += 1;
+  writer.bytes[start + 1] = entries;
+  return written(writer, start);
+}
+
+/** A map of up to 255 entries, their count yet to be filled in. */
+function reserveMapHead(into: Writer): number {
+  const start = into.at;
+  writeHead(into, MAJOR.map, 0xff);
+  return start;
 }
 
 function checkHeader({ node, boot, probeEpoch, batchSeq }: BatchHeader): void {
@@ -64,67 +84,114 @@ function checkHeader({ node, boot, probeEpoch, batchSeq }: BatchHeader): void {
   if (!Number.isSafeInteger(batchSeq) || batchSeq < 0) throw new RangeError(`batch_seq = ${batchSeq}`);
 }
 
-function encodeColumn(field: Field, rows: readonly Record<string, Value>[]): unknown {
-  if (field.kind === 'digest') return encodeDigests(field.name, rows);
-  return isTextKind(field.kind) ? encodeTexts(field.name, rows) : encodeNumbers(field, rows);
+/** As the kernel prints a boot's id; anything else travels as text. */
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+function writeHeader(into: Writer, type: string, header: BatchHeader, rows: number): void {
+  writeInteger(into, 0);
+  writeInteger(into, SCHEMA_VERSION);
+  writeInteger(into, 1);
+  writeText(into, type);
+  writeInteger(into, 2);
+  writeText(into, header.node);
+  writeInteger(into, 3);
+  if (UUID.test(header.boot)) writeBytes(into, Buffer.from(header.boot.replaceAll('-', ''), 'hex'));
+  else writeText(into, header.boot);
+  writeInteger(into, 4);
+  writeInteger(into, header.probeEpoch);
+  writeInteger(into, 5);
+  writeInteger(into, header.batchSeq);
+  writeInteger(into, 6);
+  writeInteger(into, rows);
 }
 
-function encodeNumbers(field: Field, rows: readonly Record<string, Value>[]): unknown {
-  const format = NUMBER_FORMATS[field.kind as keyof typeof NUMBER_FORMATS];
-  const first = rows[0]![field.name] as number | bigint;
-  let constant = true;
-  for (const row of rows) {
-    const value = row[field.name] as number | bigint;
-    if (!isOf(format, value)) throw new RangeError(`${field.name} = ${value} is no ${field.kind}`);
-    if (value !== first) constant = false;
+/** False when the column is left out. */
+function encodeNumbers(into: Writer, { key, kind, wide, words }: NumberCells, from: number, to: number): boolean {
+  const signed = kind === 'i32';
+  const { smallest, widthBytes } = wide ? smallestOf64(words, from, to) : smallestOf32(words, from, to, signed);
+  if (widthBytes === 0) {
+    if (smallest === 0 || smallest === 0n) return false;
+    writeInteger(into, key);
+    writeInteger(into, smallest);
+    return true;
   }
-  if (constant) return Number(first) === 0 ? undefined : wireInteger(first);
-  const column = format.make(rows.length);
-  for (let row = 0; row < rows.length; row++) column[row] = rows[row]![field.name] as never;
-  return column;
+  writeInteger(into, key);
+  writeHead(into, MAJOR.array, 2);
+  writeInteger(into, smallest);
+  const stride = wide ? 2 : 1;
+  if (widthBytes === 8) writeNumbers(into, words.subarray(2 * from, 2 * to), 8);
+  else
+    writeNumbers(
+      into,
+      offsetsFrom(words, from, to, stride, Number(BigInt.asUintN(32, BigInt(smallest))), widthBytes),
+      widthBytes,
+    );
+  return true;
 }
 
-function isOf({ min, max }: { min: bigint; max: bigint }, value: number | bigint): boolean {
-  return value >= min && value <= max && (typeof value === 'bigint' || Number.isInteger(value));
+type Offsets = Uint8Array | Uint16Array | Uint32Array;
+
+const offsetMemory = new ArrayBuffer(4 * MAX_ROWS);
+
+/** What each number is above the smallest, whose lower word is `low`: less than 2^32, so the lower words tell it. */
+function offsetsFrom(
+  words: Uint32Array,
+  from: number,
+  to: number,
+  stride: number,
+  low: number,
+  widthBytes: number,
+): Offsets {
+  const offsets = unsignedArray(widthBytes, to - from);
+  for (let row = from; row < to; row++) offsets[row - from] = words[row * stride]! - low;
+  return offsets;
 }
 
-// The encoder writes a number above 2^32 as a float and a bigint always in 9 bytes: each where it is right.
-function wireInteger(value: number | bigint): number | bigint {
-  return value >= -0x8000_0000 && value <= 0xffff_ffff ? Number(value) : BigInt(value);
+function unsignedArray(widthBytes: number, length: number): Offsets {
+  if (widthBytes === 1) return new Uint8Array(offsetMemory, 0, length);
+  return widthBytes === 2 ? new Uint16Array(offsetMemory, 0, length) : new Uint32Array(offsetMemory, 0, length);
 }
 
-function encodeTexts(name: string, rows: readonly Record<string, Value>[]): unknown {
-  const codeOf = new Map<string, number>();
-  for (const row of rows) {
-    const text = row[name] as string;
-    if (!codeOf.has(text)) codeOf.set(text, codeOf.size);
-  }
-  const dict = Array.from(codeOf.keys(), (text) => latin1Bytes(name, text));
-  if (dict.length === 1) return dict[0]!.length === 0 ? undefined : dict[0];
-  const codes = makeCodes(rows.length, dict.length);
-  for (let row = 0; row < rows.length; row++) codes[row] = codeOf.get(rows[row]![name] as string)!;
-  return new Map<string, unknown>([
-    ['dict', dict],
-    ['codes', codes],
-  ]);
+function encodeTexts(into: Writer, cells: TextCells, from: number, to: number): boolean {
+  const used = usedTexts(cells, from, to);
+  const texts = used.map((code) => cells.dict[code]!.bytes);
+  if (texts.length === 1 && texts[0]!.length === 0) return false;
+  writeInteger(into, cells.key);
+  if (texts.length === 1) writeBytes(into, texts[0]!);
+  else if (cells.field.kind === 'digest') writeDigests(into, cells, from, to);
+  else writeDictionary(into, cells, used, texts, from, to);
+  return true;
 }
 
-const LATIN1 = /^[\0-\xff]*$/;
-
-function latin1Bytes(name: string, text: string): Buffer {
-  if (!LATIN1.test(text)) throw new RangeError(`${name} holds no bytes but text: ${JSON.stringify(text)}`);
-  return Buffer.from(text, 'latin1');
+/** Codes that occur in the rows; all of them, in their order, when the rows are all there are. */
+function usedTexts({ codes, dict }: TextCells, from: number, to: number): number[] {
+  const used = new Uint8Array(dict.length);
+  for (let row = from; row < to; row++) used[codes[row]!] = 1;
+  const list: number[] = [];
+  for (let code = 0; code < used.length; code++) if (used[code] === 1) list.push(code);
+  return list;
 }
 
-function encodeDigests(name: string, rows: readonly Record<string, Value>[]): unknown {
-  const column = Buffer.alloc(rows.length * DIGEST_BYTES);
-  let present = false;
-  for (let row = 0; row < rows.length; row++) {
-    const digest = rows[row]![name] as string;
-    if (digest === '') continue;
-    if (digest.length !== DIGEST_BYTES) throw new RangeError(`${name} has ${digest.length} bytes, not ${DIGEST_BYTES}`);
-    column.write(digest, row * DIGEST_BYTES, 'latin1');
-    present = true;
-  }
-  return present ? column : undefined;
+function writeDictionary(
+  into: Writer,
+  { codes, dict }: TextCells,
+  used: readonly number[],
+  texts: readonly Uint8Array[],
+  from: number,
+  to: number,
+): void {
+  const codeOf = new Uint32Array(dict.length);
+  for (const [code, old] of used.entries()) codeOf[old] = code;
+  const widthBytes = texts.length <= 0x100 ? 1 : texts.length <= 0x1_0000 ? 2 : 4;
+  const renamed = unsignedArray(widthBytes, to - from);
+  for (let row = from; row < to; row++) renamed[row - from] = codeOf[codes[row]!]!;
+  writeHead(into, MAJOR.array, 2);
+  writeHead(into, MAJOR.array, texts.length);
+  for (const text of texts) writeBytes(into, text);
+  writeNumbers(into, renamed, widthBytes);
+}
+
+function writeDigests(into: Writer, { codes, dict }: TextCells, from: number, to: number): void {
+  const column = writeRoom(into, (to - from) * DIGEST_BYTES).fill(0);
+  for (let row = from; row < to; row++) column.set(dict[codes[row]!]!.bytes, (row - from) * DIGEST_BYTES);
 }

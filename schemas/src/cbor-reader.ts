@@ -66,6 +66,12 @@ export function readCount(reader: Reader, major: number, limit: number): number 
   return Number(count);
 }
 
+/** Reads a whole number of either sign. */
+export function readInteger(reader: Reader): bigint {
+  if (peekMajor(reader) === MAJOR.negative) return -1n - readHead(reader, MAJOR.negative);
+  return readHead(reader, MAJOR.uint);
+}
+
 /** Reads a byte string as a view of a copy of the message: one copy for all texts, and none of the input is kept. */
 export function readBytes(reader: Reader): Uint8Array {
   const length = Number(readHead(reader, MAJOR.bytes));
@@ -84,6 +90,12 @@ export function readText(reader: Reader, limitBytes: number): string {
   } catch {
     throw new Refusal('wrong_type', `text before byte ${reader.at} is not UTF-8`);
   }
+}
+
+/** Reads the key that must come next. */
+export function readTextKey(reader: Reader, key: string): void {
+  const found = readText(reader, 256);
+  if (found !== key) throw new Refusal('missing_key', `${JSON.stringify(found)} stands where ${key} belongs`);
 }
 
 /** Names are, nearly all of them, and a TextDecoder costs more than all else of a small message. */

@@ -18,5 +18,5 @@ export function eventByName(name: string): EventDefinition | undefined {
   return Object.hasOwn(EVENTS, name) ? EVENTS[name as EventName] : undefined;
 }
 
-/** Version of the message format; a reader refuses any other. */
-export const SCHEMA_VERSION = 1;
+/** Version of the message format. A reader takes version 1 as well, whose keys were names, and refuses any other. */
+export const SCHEMA_VERSION = 2;

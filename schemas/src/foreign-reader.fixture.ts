@@ -1,4 +1,5 @@
 /** Reads messages with other CBOR libraries, by `bintrail.cddl` alone: nothing of our own decoder is used. */
+import { readFileSync } from 'node:fs';
 import { Decoder } from 'cbor-x';
 import { decode, Tagged } from 'cborg';
 import type { EventDefinition, Field } from './field.ts';
@@ -11,12 +12,21 @@ export type ForeignMessage = {
 
 const HEADER_KEYS = ['v', 'type', 'node', 'boot', 'probe_epoch', 'batch_seq', 'rows'];
 
+/** The keys of an event's columns as `bintrail.cddl` lists them: `? 7 => u64-column, ; ts: When it happened`. */
+function publishedKeys(event: string): Map<string, number> {
+  const rule = new RegExp(`^${event} = \\{$([^]*?)^\\}$`, 'm').exec(CDDL)![1]!;
+  return new Map(
+    Array.from(rule.matchAll(/^ {2}\? (\d+) => \S+, ; (\w+): /gm), ([, key, name]) => [name!, Number(key)]),
+  );
+}
+
+const CDDL = readFileSync(new URL('../bintrail.cddl', import.meta.url), 'utf8');
+
 // RFC 8746 §2.1: tags of little-endian typed arrays.
 const ARRAYS: Record<number, (bytes: ArrayBuffer) => ArrayLike<number | bigint>> = {
   69: (bytes) => new Uint16Array(bytes),
   70: (bytes) => new Uint32Array(bytes),
   71: (bytes) => new BigUint64Array(bytes),
-  78: (bytes) => new Int32Array(bytes),
 };
 
 /** cborg: strict, and without any notion of typed arrays. */
@@ -33,40 +43,51 @@ export function readWithCborX(bytes: Uint8Array, definition: EventDefinition): F
   return rebuild(cborX.decode(bytes), definition);
 }
 
-function rebuild(message: Map<string, unknown>, { fields }: EventDefinition): ForeignMessage {
-  const rows = Array.from({ length: Number(message.get('rows')) }, (): Record<string, Value> => ({}));
+function rebuild(message: Map<number, unknown>, { name: event, fields }: EventDefinition): ForeignMessage {
+  const rows = Array.from({ length: Number(message.get(6)) }, (): Record<string, Value> => ({}));
+  const keys = publishedKeys(event);
   for (const field of fields) {
-    const valueAt = columnReader(field, message.get(field.name));
+    const valueAt = columnReader(field, message.get(keys.get(field.name)!), rows.length);
     for (const [index, row] of rows.entries()) row[field.name] = valueAt(index);
   }
-  const header = Object.fromEntries(HEADER_KEYS.map((key) => [key, message.get(key)]));
-  const names = new Set([...HEADER_KEYS, ...fields.map(({ name }) => name)]);
-  for (const key of message.keys()) if (!names.has(key)) throw new Error(`${key} stands in no definition`);
+  const header = Object.fromEntries(HEADER_KEYS.map((name, key) => [name, message.get(key)]));
+  if (header.boot instanceof Uint8Array) header.boot = uuid(header.boot);
+  const published = new Set([...HEADER_KEYS.keys(), ...keys.values()]);
+  for (const key of message.keys()) if (!published.has(key)) throw new Error(`${key} stands in no definition`);
   return { header, rows };
 }
 
-function columnReader({ kind }: Field, column: unknown): (row: number) => Value {
-  if (kind === 'digest') return (row) => digestAt(column as Uint8Array | undefined, row);
+function uuid(bytes: Uint8Array): string {
+  return Buffer.from(bytes)
+    .toString('hex')
+    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+function columnReader({ kind }: Field, column: unknown, rows: number): (row: number) => Value {
+  if (kind === 'digest') return (row) => digestAt(column as Uint8Array | undefined, row, rows);
   if (kind === 'text' || kind === 'bytes') return textReader(column);
   const big = kind === 'u64' || kind === 'time';
   const numberOf = (value: number | bigint) => (big ? BigInt(value) : Number(value));
   if (column === undefined) return () => numberOf(0);
   if (typeof column === 'number' || typeof column === 'bigint') return () => numberOf(column);
-  const numbers = arrayOf(column);
-  return (row) => numberOf(numbers[row]!);
+  const [smallest, offsets] = column as [number | bigint, unknown];
+  const numbers = arrayOf(offsets);
+  return (row) => numberOf(BigInt(smallest) + BigInt(numbers[row]!));
 }
 
-function digestAt(column: Uint8Array | undefined, row: number): string {
-  const digest = latin1(column?.subarray(row * 32, row * 32 + 32) ?? new Uint8Array(32));
+function digestAt(column: Uint8Array | undefined, row: number, rows: number): string {
+  if (column === undefined) return '';
+  const from = column.length === 32 * rows ? 32 * row : 0;
+  const digest = latin1(column.subarray(from, from + 32));
   return digest === '\0'.repeat(32) ? '' : digest;
 }
 
 function textReader(column: unknown): (row: number) => string {
   if (column === undefined) return () => '';
   if (column instanceof Uint8Array) return () => latin1(column);
-  const { dict, codes } = Object.fromEntries(column as Map<string, unknown>);
+  const [dict, codes] = column as [Uint8Array[], unknown];
   const numbers = arrayOf(codes);
-  return (row) => latin1((dict as Uint8Array[])[Number(numbers[row])]!);
+  return (row) => latin1(dict[Number(numbers[row])]!);
 }
 
 function arrayOf(column: unknown): ArrayLike<number | bigint> {

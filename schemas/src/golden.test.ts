@@ -42,13 +42,22 @@ for (const definition of Object.values(EVENTS) as EventDefinition[]) {
       assert.deepEqual({ node, boot, type, probe_epoch: `${probeEpoch}`, batch_seq: batchSeq }, header);
     });
 
+    it('was read in version 1 as the same rows', () => {
+      const old = readFileSync(new URL(`v1/${definition.name}.cbor`, GOLDEN));
+      const decoded = decodeBatch(new Uint8Array(old));
+      if (!decoded.ok) assert.fail(decoded.detail);
+      const now = decodeBatch(bytes);
+      assert.ok(now.ok);
+      assert.deepEqual(decoded.batch, now.batch);
+    });
+
     for (const [library, read] of Object.entries(OTHERS)) {
       it(`is read by ${library} as the same rows`, () => {
         const { header, rows: found } = read(bytes, definition);
         assert.deepEqual(found, expected);
         const { v, probe_epoch, batch_seq, rows: count, ...names } = header;
         assert.deepEqual(names, { type: json.type, node: json.node, boot: json.boot });
-        assert.deepEqual([v, count, Number(batch_seq)], [1, expected.length, json.batch_seq]);
+        assert.deepEqual([v, count, Number(batch_seq)], [2, expected.length, json.batch_seq]);
         assert.equal(BigInt(probe_epoch as number), BigInt(json.probe_epoch));
       });
     }

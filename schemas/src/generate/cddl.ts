@@ -1,4 +1,5 @@
 /** Writes schemas/bintrail.cddl: the wire format for anyone who wants to read the topics (RFC 8610). */
+import { columnKey, HEADER_NAMES } from '../column-keys.ts';
 import { EVENTS, SCHEMA_VERSION } from '../events.ts';
 import type { EventDefinition, Kind } from '../field.ts';
 
@@ -15,21 +16,28 @@ const RULES: Record<Kind, string> = {
 };
 
 const PRELUDE = `; Messages of the topic bintrail.events: one event type, one column per field.
-; Generated from schemas/src by \`npm run generate\`; a test fails when it is stale.
+; Generated from schemas/src by \`npm run generate\`; a test fails when it is stale. Version 1, whose keys were names, is
+; bintrail-v1.cddl; messages of it are still read.
 ;
 ; The header keys come first and in this order. A column whose values are all zero or empty is left out; one whose
-; values are all equal is that single value. Typed arrays are little-endian (RFC 8746) and hold exactly \`rows\` elements;
-; a digest column holds 32 bytes a row, all zero for none. Times are nanoseconds since the Unix epoch.
-; Only definite lengths, no other tags, no floats, no duplicate keys.
+; values are all equal is that single value. Other numbers are a smallest one, and what each is above it. Typed arrays
+; are little-endian (RFC 8746) and hold exactly \`rows\` elements, of the same width as the number or fewer bytes; an array
+; as wide as an unsigned number stands above 0. Digests are 32 bytes a row, all zero for none. Times are nanoseconds since
+; the Unix epoch. Only definite lengths, no other tags, no floats, no duplicate keys.
 
-u8-column = uint / bytes
-u16-column = uint / #6.69(bytes)
-u32-column = uint / #6.70(bytes)
-u64-column = uint / #6.71(bytes)
-i32-column = int / #6.78(bytes)
+offsets8 = bytes
+offsets16 = offsets8 / #6.69(bytes)
+offsets32 = offsets16 / #6.70(bytes)
+u8-column = uint / [uint, offsets8]
+u16-column = uint / [uint, offsets16]
+u32-column = uint / [uint, offsets32]
+u64-column = uint / [uint, offsets32] / [0, #6.71(bytes)]
+i32-column = int / [int, offsets32]
 digest-column = bytes
-; codes are the narrowest array that holds the largest code: bytes, tag 69 or tag 70
-text-column = bytes / { "dict" => [+ bytes], "codes" => bytes / #6.69(bytes) / #6.70(bytes) }
+; distinct texts, and for each row the position of its text, in the narrowest array that holds the largest position
+text-column = bytes / [[+ bytes], bytes / #6.69(bytes) / #6.70(bytes)]
+; a UUID as its 16 bytes
+boot = text / bytes .size 16
 `;
 
 /** The whole document. */
@@ -39,13 +47,22 @@ export function cddl(): string {
   return [message, PRELUDE, ...events.map(eventRule)].join('\n');
 }
 
+const key = (name: (typeof HEADER_NAMES)[number]) => HEADER_NAMES.indexOf(name);
+
 function eventRule(event: EventDefinition): string {
-  const columns = event.fields.map(({ name, kind, doc }) => `  ? "${name}" => ${RULES[kind]}, ; ${doc}`);
+  const columns = event.fields.map(
+    ({ name, kind, doc }) => `  ? ${columnKey(name)} => ${RULES[kind]}, ; ${name}: ${doc}`,
+  );
   return [
     `; ${event.doc}`,
     `${event.name} = {`,
-    `  "v" => ${SCHEMA_VERSION}, "type" => "${event.name}", "node" => text, "boot" => text,`,
-    '  "probe_epoch" => uint, "batch_seq" => uint, "rows" => 1..65536,',
+    `  ${key('v')} => ${SCHEMA_VERSION}, ; version`,
+    `  ${key('type')} => "${event.name}",`,
+    `  ${key('node')} => text, ; name of the host`,
+    `  ${key('boot')} => boot, ; boot_id of its kernel`,
+    `  ${key('probe_epoch')} => uint, ; start of the probe, milliseconds since the Unix epoch`,
+    `  ${key('batch_seq')} => uint, ; counts the messages of one run of the probe from 0`,
+    `  ${key('rows')} => 1..65536,`,
     ...columns,
     '}',
     '',

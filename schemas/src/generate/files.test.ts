@@ -15,7 +15,7 @@ describe('generated files', () => {
 
   it('are there for every event, and no golden message is left of another', () => {
     const golden = readdirSync(new URL('../../golden/', import.meta.url))
-      .filter((name) => name !== 'README.md')
+      .filter((name) => name !== 'README.md' && name !== 'v1')
       .sort();
     const expected = Object.keys(EVENTS).flatMap((name) => [`${name}.cbor`, `${name}.json`]);
     assert.deepEqual(golden, expected.sort());
@@ -26,7 +26,8 @@ describe('generated files', () => {
     for (const { name, id, fields } of Object.values(EVENTS)) {
       assert.equal(text('events.h').includes(`struct bt_${name} {`), id > 0);
       assert.ok(text('bintrail.cddl').includes(`\n${name} = {`));
-      for (const field of fields) assert.ok(text('bintrail.cddl').includes(`? "${field.name}" => `));
+      for (const field of fields)
+        assert.match(text('bintrail.cddl'), new RegExp(`^  \\? \\d+ => [a-z0-9]+-column, ; ${field.name}: `, 'm'));
     }
   });
 });

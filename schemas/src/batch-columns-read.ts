@@ -1,0 +1,162 @@
+/** Columns of a message: the forms of `bintrail.cddl`, and those of version 1, which had names and no offsets. */
+import { type Arena, takeBytes, takeCodes, takeNumbers } from './batch-arena.ts';
+import {
+  MAJOR,
+  peekMajor,
+  type Reader,
+  Refusal,
+  readBytes,
+  readCount,
+  readHead,
+  readInteger,
+  readTextKey,
+  readTypedArray,
+} from './cbor-reader.ts';
+import {
+  type Codes,
+  type Column,
+  DIGEST_BYTES,
+  isTextKind,
+  NUMBER_FORMATS,
+  type NumberColumn,
+  type NumberKind,
+  type TextColumn,
+} from './column.ts';
+import type { Field } from './field.ts';
+
+/** `rows` values of a field, in the form that the message's version has. */
+export function readColumn(reader: Reader, arena: Arena, field: Field, rows: number, version: number): Column {
+  if (field.kind === 'digest') return readDigests(reader, arena, rows, version);
+  if (isTextKind(field.kind)) return readTexts(reader, arena, rows, version);
+  const column = takeNumbers(arena, field.kind, rows);
+  const major = peekMajor(reader);
+  if (major === MAJOR.uint || major === MAJOR.negative) return fill(reader, field, column);
+  if (version === 1) readTypedArray(reader, NUMBER_FORMATS[field.kind].tag, column);
+  else readOffsets(reader, field, column);
+  if (field.kind === 'time') checkTimes(field, column as BigUint64Array);
+  return column;
+}
+
+function fill(reader: Reader, field: Field, column: NumberColumn): NumberColumn {
+  const value = readBase(reader, field);
+  return column.fill((column instanceof BigUint64Array ? value : Number(value)) as never);
+}
+
+function readBase(reader: Reader, { name, kind }: Field): bigint {
+  const value = readInteger(reader);
+  const { min, max } = NUMBER_FORMATS[kind as NumberKind];
+  if (value < min || value > max) throw new Refusal('out_of_range', `${name} = ${value}`);
+  return value;
+}
+
+/** [smallest, what each number is above it]; the array has any width up to the number's own. */
+function readOffsets(reader: Reader, field: Field, column: NumberColumn): void {
+  if (readCount(reader, MAJOR.array, 2) !== 2) throw new Refusal('wrong_length', 'numbers are a smallest and offsets');
+  const base = readBase(reader, field);
+  const widthBytes = readWidth(reader);
+  if (widthBytes > column.BYTES_PER_ELEMENT) {
+    throw new Refusal('wrong_tag', `${widthBytes} bytes a number for ${field.name}`);
+  }
+  const asTheyAre = base === 0n && widthBytes === column.BYTES_PER_ELEMENT && field.kind !== 'i32';
+  if (asTheyAre) readTypedArray(reader, undefined, column);
+  else if (widthBytes === 8) throw new Refusal('out_of_range', `${field.name} has offsets of 8 bytes from ${base}`);
+  else addOffsets(field, base, offsetsOf(reader, widthBytes, column.length), column);
+}
+
+const WIDTHS: Readonly<Record<number, 2 | 4 | 8>> = { 69: 2, 70: 4, 71: 8 };
+
+/** Width that a typed array's tag announces; a plain byte string has one byte an element. */
+function readWidth(reader: Reader): 1 | 2 | 4 | 8 {
+  if (peekMajor(reader) !== MAJOR.tag) return 1;
+  const tag = readHead(reader, MAJOR.tag);
+  const width = tag > 71n ? undefined : WIDTHS[Number(tag)];
+  if (width === undefined) throw new Refusal('wrong_tag', `tag ${tag} before byte ${reader.at}`);
+  return width;
+}
+
+type Offsets = Uint8Array | Uint16Array | Uint32Array;
+
+/** Overwritten by the next column. Holds the widest offsets of the longest column (MAX_ROWS). */
+const scratch = new ArrayBuffer(4 * 65_536);
+
+function offsetsOf(reader: Reader, widthBytes: 1 | 2 | 4, rows: number): Offsets {
+  if (widthBytes === 1) return readTypedArray(reader, undefined, new Uint8Array(scratch, 0, rows));
+  if (widthBytes === 2) return readTypedArray(reader, undefined, new Uint16Array(scratch, 0, rows));
+  return readTypedArray(reader, undefined, new Uint32Array(scratch, 0, rows));
+}
+
+function addOffsets({ name, kind }: Field, base: bigint, offsets: Offsets, column: NumberColumn): void {
+  const largest = column instanceof BigUint64Array ? addWide(base, offsets, column) : addNarrow(base, offsets, column);
+  if (base + BigInt(largest) > NUMBER_FORMATS[kind as NumberKind].max) {
+    throw new Refusal('out_of_range', `${name} reaches ${base + BigInt(largest)}`);
+  }
+}
+
+type Narrow = Exclude<NumberColumn, BigUint64Array>;
+
+function addNarrow(base: bigint, offsets: Offsets, column: Narrow): number {
+  const smallest = Number(base);
+  let largest = 0;
+  for (let row = 0; row < offsets.length; row++) {
+    const offset = offsets[row]!;
+    if (offset > largest) largest = offset;
+    column[row] = smallest + offset;
+  }
+  return largest;
+}
+
+/** In halves: a sum of bigints for each number would cost more than all else of a message. */
+function addWide(base: bigint, offsets: Offsets, column: BigUint64Array): number {
+  const words = new Uint32Array(column.buffer, column.byteOffset, 2 * column.length);
+  const low = Number(base & 0xffff_ffffn);
+  const high = Number(base >> 32n);
+  let largest = 0;
+  for (let row = 0; row < offsets.length; row++) {
+    const offset = offsets[row]!;
+    if (offset > largest) largest = offset;
+    const sum = low + offset;
+    words[2 * row] = sum;
+    words[2 * row + 1] = sum > 0xffff_ffff ? high + 1 : high;
+  }
+  return largest;
+}
+
+/** A time beyond 2^63 - 1 has its highest bit set: the sign of the upper half, cheaper to look at than a bigint. */
+function checkTimes({ name }: Field, column: BigUint64Array): void {
+  const halves = new Int32Array(column.buffer, column.byteOffset, column.length * 2);
+  for (let row = 0; row < column.length; row++) {
+    if (halves[2 * row + 1]! < 0) throw new Refusal('out_of_range', `${name} = ${column[row]}`);
+  }
+}
+
+function readDigests(reader: Reader, arena: Arena, rows: number, version: number): Uint8Array {
+  const column = takeBytes(arena, rows * DIGEST_BYTES);
+  if (version === 1) return readTypedArray(reader, undefined, column);
+  const bytes = readBytes(reader);
+  if (bytes.length === column.length) column.set(bytes);
+  else if (bytes.length !== DIGEST_BYTES) throw new Refusal('wrong_length', `${bytes.length} bytes of digests`);
+  else for (let row = 0; row < rows; row++) column.set(bytes, row * DIGEST_BYTES);
+  return column;
+}
+
+function readTexts(reader: Reader, arena: Arena, rows: number, version: number): TextColumn {
+  if (peekMajor(reader) === MAJOR.bytes) return { dict: [readBytes(reader)], codes: takeBytes(arena, rows) };
+  const container = version === 1 ? MAJOR.map : MAJOR.array;
+  if (readCount(reader, container, 2) !== 2) throw new Refusal('missing_key', 'a text column has dict and codes');
+  if (version === 1) readTextKey(reader, 'dict');
+  const size = readCount(reader, MAJOR.array, rows);
+  if (size === 0) throw new Refusal('wrong_length', 'a dictionary has at least one text');
+  const dict: Uint8Array[] = [];
+  for (let code = 0; code < size; code++) dict.push(readBytes(reader));
+  if (version === 1) readTextKey(reader, 'codes');
+  const codes = takeCodes(arena, rows, size);
+  const { tag } = NUMBER_FORMATS[codes.BYTES_PER_ELEMENT === 1 ? 'u8' : codes.BYTES_PER_ELEMENT === 2 ? 'u16' : 'u32'];
+  checkCodes(readTypedArray(reader, tag, codes), size);
+  return { dict, codes };
+}
+
+function checkCodes(codes: Codes, size: number): void {
+  for (let row = 0; row < codes.length; row++) {
+    if (codes[row]! >= size) throw new Refusal('out_of_range', `code ${codes[row]} in a dictionary of ${size}`);
+  }
+}
