@@ -1,47 +1,21 @@
-/** Ring records as the kernel writes them, by the same layout the C header is generated from. */
-import { NUMBER_FORMATS } from '@bintrail/schemas/column.ts';
-import type { EventDefinition } from '@bintrail/schemas/field.ts';
-import { RECORD_HEADER_BYTES, recordLayout } from '@bintrail/schemas/layout.ts';
+/** A ring in memory, as the kernel leaves it. */
+import type { RingPages } from '@bintrail/probe/ring.ts';
 
-export type AnyRow = Readonly<Record<string, number | bigint | string>>;
-
-/** One record without the ring's own 8 bytes: head, numbers, lengths of the texts, and the texts. */
-export function ringRecord(definition: EventDefinition, row: AnyRow, bootNs: bigint): Buffer {
-  const layout = recordLayout(definition);
-  const texts = layout.texts.map(({ name }) => Buffer.from(row[name] as string, 'latin1'));
-  const record = Buffer.alloc(layout.sizeBytes + texts.reduce((sum, text) => sum + text.length, 0));
-  record.writeUInt32LE(definition.id, 0);
-  record.writeUInt32LE(row.cpu as number, 4);
-  record.writeBigUInt64LE(row.cpu_seq as bigint, 8);
-  record.writeBigUInt64LE(bootNs, RECORD_HEADER_BYTES - 8);
-  for (const { name, kind, offset } of layout.numbers) {
-    const value = row[name]!;
-    if (NUMBER_FORMATS[kind].sizeBytes === 8) record.writeBigUInt64LE(value as bigint, offset);
-    else if (kind === 'i32') record.writeInt32LE(value as number, offset);
-    else if (kind === 'u32') record.writeUInt32LE(value as number, offset);
-    else throw new Error(`no kernel field was ever a ${kind}: write ${name} here as well`);
+/** A ring that holds these records, as the kernel leaves it: 8 bytes of head, then the record, 8-byte aligned. */
+export function ringOf(records: readonly Buffer[]): RingPages {
+  const takes = (record: Buffer) => Math.ceil((record.length + HEAD_BYTES) / 8) * 8;
+  const usedBytes = records.reduce((sum, record) => sum + takes(record), 0);
+  const sizeBytes = 2 ** Math.ceil(Math.log2(usedBytes + 1));
+  const data = Buffer.alloc(sizeBytes);
+  let at = 0;
+  for (const record of records) {
+    data.writeUInt32LE(record.length, at);
+    record.copy(data, at + HEAD_BYTES);
+    at += takes(record);
   }
-  let at = layout.sizeBytes;
-  for (const [index, { offset }] of layout.texts.entries()) {
-    record.writeUInt16LE(texts[index]!.length, offset);
-    at += texts[index]!.copy(record, at);
-  }
-  return record;
+  const producerPosition = BigUint64Array.of(BigInt(usedBytes));
+  return { consumerPosition: BigUint64Array.of(0n), producerPosition, data, sizeBytes };
 }
 
-/** A stretch of memory that holds records one after the other, 8-byte aligned, as the ring does. */
-export type Records = { readonly memory: ArrayBuffer; readonly offsets: Uint32Array; readonly lengths: Uint32Array };
-
-export function layRecords(records: readonly Buffer[]): Records {
-  const offsets = new Uint32Array(records.length);
-  const lengths = new Uint32Array(records.length);
-  let sizeBytes = 0;
-  for (const [index, record] of records.entries()) {
-    offsets[index] = sizeBytes;
-    lengths[index] = record.length;
-    sizeBytes += Math.ceil((record.length + 8) / 8) * 8;
-  }
-  const memory = new ArrayBuffer(sizeBytes);
-  for (const [index, record] of records.entries()) new Uint8Array(memory).set(record, offsets[index]);
-  return { memory, offsets, lengths };
-}
+/** BPF_RINGBUF_HDR_SZ, include/uapi/linux/bpf.h: a length with two flags, both clear once the record is finished. */
+const HEAD_BYTES = 8;

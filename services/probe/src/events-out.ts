@@ -1,15 +1,18 @@
 /** Gathers rows into columnar messages and hands them to the bus, in order, one at a time. */
 import type { Message } from '@bintrail/runtime/bus.ts';
 import { Transient } from '@bintrail/runtime/errors.ts';
-import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
+import { addRow, type BatchColumns, clearColumns, openColumns } from '@bintrail/schemas/batch-columns.ts';
+import { encodeColumns } from '@bintrail/schemas/batch-encode.ts';
 import { EVENTS, type EventName } from '@bintrail/schemas/events.ts';
 import type { RowOf } from '@bintrail/schemas/field.ts';
 
 export type Row<N extends EventName> = RowOf<(typeof EVENTS)[N]>;
-type AnyRow = Record<string, number | bigint | string>;
 
 export type EventsOut = {
   readonly add: <N extends EventName>(name: N, row: Row<N>) => void;
+  /** Where rows are gathered, for who writes them there himself, one at a time, each followed by `added`. */
+  readonly columns: (name: EventName) => BatchColumns;
+  readonly added: (name: EventName) => void;
   /** Hands over what is gathered; resolves when the bus has it all. */
   readonly flush: () => Promise<void>;
   /** Messages the bus has not taken yet. */
@@ -38,7 +41,7 @@ const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 type Waiting = { readonly name: EventName; readonly rows: number; readonly value: Uint8Array };
 
 export function createEventsOut(options: EventsOutOptions): EventsOut {
-  const gathered = new Map<EventName, AnyRow[]>();
+  const gathered = new Map<EventName, BatchColumns>();
   const queue: Waiting[] = [];
   const dropped = new Map<EventName, bigint>();
   let waitingBytes = 0;
@@ -58,25 +61,29 @@ export function createEventsOut(options: EventsOutOptions): EventsOut {
       }
     }
   };
-  const enqueue = (name: EventName, rows: AnyRow[]) => {
+  const enqueue = (name: EventName, columns: BatchColumns, from: number, to: number) => {
     const header = { node: options.node, boot: options.boot, probeEpoch: options.probeEpoch, batchSeq };
-    const value = encodeBatch(EVENTS[name], header, rows as never);
-    if (value.length > SPLIT_BYTES && rows.length > 1) {
-      enqueue(name, rows.slice(0, rows.length >> 1));
-      enqueue(name, rows.slice(rows.length >> 1));
+    const value = encodeColumns(columns, header, from, to);
+    if (value.length > SPLIT_BYTES && to - from > 1) {
+      const half = (from + to) >> 1;
+      enqueue(name, columns, from, half);
+      enqueue(name, columns, half, to);
     } else if (waitingBytes + value.length > MAX_WAITING_BYTES) {
-      dropped.set(name, (dropped.get(name) ?? 0n) + BigInt(rows.length));
+      dropped.set(name, (dropped.get(name) ?? 0n) + BigInt(to - from));
     } else {
       batchSeq += 1;
       waitingBytes += value.length;
-      queue.push({ name, rows: rows.length, value });
+      queue.push({ name, rows: to - from, value });
     }
   };
   const flush = (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
-    for (const [name, rows] of gathered) enqueue(name, rows);
-    gathered.clear();
+    for (const [name, columns] of gathered) {
+      if (columns.rows === 0) continue;
+      enqueue(name, columns, 0, columns.rows);
+      clearColumns(columns);
+    }
     sending ??= send()
       .catch(options.onFatal)
       .finally(() => {
@@ -84,19 +91,25 @@ export function createEventsOut(options: EventsOutOptions): EventsOut {
       });
     return sending;
   };
-  const add = <N extends EventName>(name: N, row: Row<N>) => {
-    const rows = gathered.get(name) ?? [];
-    if (rows.length === 0) gathered.set(name, rows);
-    rows.push(row as AnyRow);
-    if (rows.length >= FLUSH_ROWS) flush();
+  const columnsOf = (name: EventName): BatchColumns => {
+    const open = gathered.get(name) ?? openColumns(EVENTS[name], FLUSH_ROWS);
+    gathered.set(name, open);
+    return open;
+  };
+  const added = (name: EventName) => {
+    if (columnsOf(name).rows >= FLUSH_ROWS) flush();
     else timer ??= setTimeout(flush, FLUSH_AFTER_MS);
+  };
+  const add = <N extends EventName>(name: N, row: Row<N>) => {
+    addRow(columnsOf(name), row as never);
+    added(name);
   };
   const close = async () => {
     // From here on each message is tried once more, then left: a bus that is away must not keep the probe from ending.
     closing = true;
     await flush();
   };
-  return { add, flush, depth: () => queue.length, dropped: () => dropped, close };
+  return { add, columns: columnsOf, added, flush, depth: () => queue.length, dropped: () => dropped, close };
 }
 
 async function trySend(options: EventsOutOptions, value: Uint8Array): Promise<boolean> {

@@ -8,8 +8,10 @@ import type { DigestPipeline, Sighted } from './digest-pipeline.ts';
 import type { EventsOut, Row } from './events-out.ts';
 import type { FileState } from './file-identity.ts';
 import type { ImageTable } from './image-table.ts';
+import type { KnownFiles } from './known-files.ts';
 import { isLocalMagic, isRemoteMagic } from './mounts.ts';
-import { type Asked, NO_PACKAGE, type PackageColumns } from './packages.ts';
+import type { Origins } from './origins.ts';
+import { type Asked, NAMELESS, NO_PACKAGE, type PackageColumns } from './packages.ts';
 import { type Evidence, evidenceFrom, noDigest, type Reading } from './reading.ts';
 import type { OpenedByPid } from './scripts.ts';
 
@@ -19,7 +21,9 @@ export type ObserverOptions = {
   readonly images: ImageTable;
   readonly opened: OpenedByPid;
   readonly tickNs: bigint;
-  readonly place: (cgroupPath: string) => { workload: string; containerId: string };
+  readonly origins: Origins;
+  /** Where readings are noted that answer for later execs. */
+  readonly files: KnownFiles;
   readonly packagesOf: (asked: Asked, evidence: Evidence, reading: Reading | undefined) => Promise<PackageColumns>;
   readonly redact: (argv: string) => { argv: string; redacted: boolean };
   /** Whether this very program image is still running the file. */
@@ -34,7 +38,6 @@ export type ObserverOptions = {
 export type Observer = {
   /** Takes a decoded exec whose `ts` is set. Snapshot rows are passed on without a digest. */
   readonly onExec: (row: Row<'exec'>, nowNs: bigint) => void;
-  readonly onExit: (row: Row<'exit'>) => void;
   readonly onOpened: (sighted: Sighted) => void;
   /** Sends rows that have waited long enough, and gives up on digests that are overdue. */
   readonly sweep: (nowNs: bigint) => void;
@@ -83,7 +86,10 @@ export function createObserver(options: ObserverOptions): Observer {
     const { path, flags, container_id } = subject.row;
     options
       .packagesOf({ path, flags, file: subject.file, container_id, tsNs: subject.tsNs }, evidence, reading)
-      .then((found) => settle(subject, evidence, found))
+      .then((found) => {
+        note(options.files, subject, evidence, reading, found);
+        settle(subject, evidence, found);
+      })
       .catch(options.onFatal);
   };
   const onReading = (subject: Subject, reading: Reading) => {
@@ -125,26 +131,33 @@ export function createObserver(options: ObserverOptions): Observer {
   const finish = () => {
     for (const subject of waiting) settle(subject, noDigest('timeout'), NO_PACKAGE);
   };
-  const onExit = (row: Row<'exit'>) => {
-    const image = options.images.find(row);
-    row.workload = image?.workload ?? '';
-    row.container_id = image?.container_id ?? '';
-    options.out.add('exit', row);
-  };
-  return { onExec, onExit, onOpened: options.opened.remember, sweep, finish, waiting: () => waiting.size };
+  return { onExec, onOpened: options.opened.remember, sweep, finish, waiting: () => waiting.size };
 }
 
 /** Adds what user space knows: the workload, the parent's path, and arguments fit to leave the machine. */
-function enrich(options: ObserverOptions, row: Row<'exec'>): void {
-  const { workload, containerId } = options.place(row.cgroup_path);
+function enrich({ origins, images, redact }: ObserverOptions, row: Row<'exec'>): void {
+  const place = origins.placeOfPath(row.cgroup_path);
   const parent = { pid: row.parent_pid, start_ns: row.parent_start_ns, self_exec_id: row.parent_self_exec_id };
-  const { argv, redacted } = options.redact(row.argv);
-  row.workload = workload;
-  row.container_id = containerId;
-  row.parent_path = options.images.find(parent)?.path ?? '';
+  const { argv, redacted } = redact(row.argv);
+  row.workload = place.workload;
+  row.container_id = place.containerId;
+  row.parent_path = images.find(parent)?.program.path ?? '';
   row.argv = argv;
   if (redacted) row.flags |= REDACTED;
-  options.images.remember(row, { path: row.path, workload, container_id: containerId });
+  images.remember(row, { program: origins.programOfPath(row.path), place });
+}
+
+/** Later execs of the very same file take the short way. Of what a container runs no package was asked for. */
+function note(
+  files: KnownFiles,
+  { event, row, file }: Subject,
+  { digest_strength }: Evidence,
+  reading: Reading | undefined,
+  found: PackageColumns,
+): void {
+  if (event !== 'exec' || reading === undefined || digest_strength !== 'exact') return;
+  const wasAsked = row.container_id === '' && !(row.flags & NAMELESS);
+  files.remember(row.path, file, reading, wasAsked ? found : undefined);
 }
 
 function execSubject(options: ObserverOptions, row: Row<'exec'>, nowNs: bigint): Subject {

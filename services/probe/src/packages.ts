@@ -16,7 +16,8 @@ export type PackageColumns = {
 
 export const NO_PACKAGE: PackageColumns = { package: '', package_version: '', package_match: '' };
 
-const NAMELESS = flagBit('memfd') | flagBit('unlinked');
+/** Files that no path names: nobody's package. */
+export const NAMELESS = flagBit('memfd') | flagBit('unlinked');
 
 export type Asked = {
   readonly path: string;
@@ -52,7 +53,7 @@ export async function packageColumns(
 export type OwnersOf = (path: string, file: FileState) => Promise<readonly Owner[]>;
 
 const MAX_ANSWERS = 8_192;
-const ANSWER_MS = 5_000;
+const ANSWER_MS = 2_500;
 
 /**
  * Asks a database once for many runs of one file. What was answered for a path holds for that very state of the file

@@ -3,8 +3,8 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import type { Message } from '@bintrail/runtime/bus.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
-import { createLru } from '@bintrail/runtime/lru.ts';
 import { sendAlive } from './alive.ts';
+import type { Redact } from './argv-redactor.ts';
 import { type BpfObject, loadBpfObject } from './bpf-object.ts';
 import { type Census, isCounting, openCensus } from './census.ts';
 import { type Clock, openClock } from './clock.ts';
@@ -13,15 +13,16 @@ import { createEventsOut, type EventsOut, type Row } from './events-out.ts';
 import { type Fanotify, openFanotify } from './fanotify.ts';
 import { loadLibbpf, loadLibc } from './ffi.ts';
 import { startHasher } from './hasher.ts';
-import { createImageTable } from './image-table.ts';
 import { mountsToMark, parseMountInfo } from './mounts.ts';
-import { createObserver, type Observer } from './observer.ts';
+import type { Observer } from './observer.ts';
 import { openDpkg } from './package-evidence/dpkg.ts';
 import { hasRecord } from './package-evidence/evidence.ts';
 import { createOwnersOf, packageColumns } from './packages.ts';
-import { type Arrived, decodeRecord, snapshotRows, stillRuns } from './records.ts';
+import { openRecordBuffer, type RecordBuffer, recordView } from './record-buffer.ts';
+import type { Intake } from './record-intake.ts';
+import { createRecordPath } from './record-path.ts';
+import { decodeExecRecord, snapshotRows, stillRuns } from './records.ts';
 import { createReporter, newTally, type Report, type Tally } from './report.ts';
-import { createOpenedByPid } from './scripts.ts';
 import { EPOLLIN, EPOLLPRI, openWakeup } from './wakeup.ts';
 import { type UserNames, workloadOf } from './workload.ts';
 
@@ -41,8 +42,6 @@ export type ProbeOptions = {
   readonly hashThreads: number;
 };
 
-export type Redact = (argv: readonly string[]) => { readonly argv: readonly string[]; readonly redacted: boolean };
-
 export type Probe = {
   readonly hooks: 'tracepoint';
   readonly marks: number;
@@ -55,6 +54,7 @@ export type Probe = {
 const MAX_HELD = 512;
 /** Records of the ring that may wait in memory for their descriptors; the rest waits in the ring. */
 const RING_BATCH = 8_192;
+const RING_BATCH_BYTES = 4 * 1024 * 1024;
 const DESCRIPTOR_BATCH = 256;
 /** How long after a full queue a missing descriptor is put down to it. */
 const OVERLOAD_NS = 10_000_000_000n;
@@ -93,14 +93,16 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     wantsMd5: async (path, file) => hasRecord(await ownersOf(path, file)),
     onFatal: failure.reject,
   });
-  const observer = createObserver({
-    ...{ pipeline, out, images: createImageTable(), opened: createOpenedByPid(), tickNs: clock.tickNs },
-    place: createPlacer(options.userName),
+  const { observer, intake } = createRecordPath({
+    ...{ pipeline, out, tickNs: clock.tickNs, nowNs: clock.nowNs, nextSeq, redact: options.redact },
+    workloadOf: (cgroupPath) => workloadOf(cgroupPath, options.userName),
     packagesOf: (asked, evidence, reading) => packageColumns(ownersOf, asked, evidence, reading),
-    redact: (argv) => redactJoined(options.redact, argv),
     stillRuns: (row) => stillRuns(bpf, row),
     overloaded: () => clock.nowNs() - tally.overflowedAtNs < OVERLOAD_NS,
-    ...{ nextSeq, nowNs: clock.nowNs, onFatal: failure.reject },
+    onFatal: failure.reject,
+    onUndecodable: () => {
+      tally.undecodable += 1n;
+    },
   });
   const reportAt = createReporter({
     ...{ bpf, census, out, tally, nextSeq },
@@ -108,10 +110,13 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     heldDescriptors: pipeline.held,
   });
 
+  const arrived = openRecordBuffer(RING_BATCH, RING_BATCH_BYTES);
   let detachedAtNs: bigint | undefined;
   // What a run says of itself lies between its first hook and its last: two overlap only if both were watching.
   const report: Report = (mode) => reportAt(detachedAtNs ?? clock.nowNs(), mode);
-  const world: World = { bpf, fanotify, clock, observer, pipeline, tally, arrived: [], out, report, log: options.log };
+  const world: World = {
+    ...{ bpf, fanotify, clock, observer, intake, pipeline, tally, arrived, out, report, log: options.log },
+  };
   const attachedAtNs = clock.nowNs();
   bpf.attach();
   takeSnapshot(world);
@@ -154,7 +159,8 @@ type World = {
   readonly observer: Observer;
   readonly pipeline: DigestPipeline;
   readonly tally: Tally;
-  readonly arrived: Arrived[];
+  readonly intake: Intake;
+  readonly arrived: RecordBuffer;
   readonly out: EventsOut;
   readonly report: Report;
   readonly log: Log;
@@ -202,34 +208,24 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
  * the execs wait, and what is queued stays in the kernel, until some are hashed and closed.
  */
 function turn(world: World): boolean {
-  const { clock, observer, arrived } = world;
-  drainRing(world);
+  world.bpf.ring.drain(world.arrived);
   if (!takeDescriptors(world)) return false;
-  const nowNs = clock.nowNs();
-  for (const { exec, exit } of arrived.splice(0)) {
-    if (exec !== undefined) observer.onExec(exec, nowNs);
-    if (exit !== undefined) observer.onExit(exit);
-  }
+  if (world.arrived.count > 0) world.intake(world.arrived, world.clock.bootOffsetNs(), world.clock.nowNs());
   return true;
 }
 
-function drainRing({ bpf, clock, tally, arrived }: World): void {
-  const offset = clock.bootOffsetNs();
-  bpf.ring.drain((record) => {
-    const row = decodeRecord(record, offset);
-    if (row === undefined) tally.undecodable += 1n;
-    else arrived.push(row);
-  }, RING_BATCH - arrived.length);
-}
-
 /** Passes on who was there before. An exec between attaching and the snapshot is in both: its own event stands for it. */
-function takeSnapshot(world: World): void {
-  const rows = snapshotRows(world.bpf, world.clock.bootOffsetNs());
-  drainRing(world);
+function takeSnapshot({ bpf, clock, arrived, observer }: World): void {
+  const offset = clock.bootOffsetNs();
+  const rows = snapshotRows(bpf, offset);
+  bpf.ring.drain(arrived);
   const imageOf = ({ pid, start_ns, self_exec_id }: Row<'exec'>) => `${pid}:${start_ns}:${self_exec_id}`;
-  const live = new Set(world.arrived.flatMap(({ exec }) => (exec === undefined ? [] : [imageOf(exec)])));
+  const execs = Array.from({ length: arrived.count }, (_, index) =>
+    decodeExecRecord(recordView(arrived, index), offset),
+  );
+  const live = new Set(execs.flatMap((row) => (row === undefined ? [] : [imageOf(row)])));
   for (const row of rows) {
-    if (!live.has(imageOf(row))) world.observer.onExec(row, world.clock.nowNs());
+    if (!live.has(imageOf(row))) observer.onExec(row, clock.nowNs());
   }
 }
 
@@ -278,23 +274,4 @@ function createStreams(): (stream: number) => bigint {
     next[stream] = seq + 1n;
     return seq;
   };
-}
-
-const MAX_PLACES = 4_096;
-
-function createPlacer(userName: UserNames): (cgroupPath: string) => { workload: string; containerId: string } {
-  const places = createLru<string, ReturnType<typeof workloadOf>>(MAX_PLACES);
-  return (cgroupPath) => {
-    const found = places.touch(cgroupPath) ?? workloadOf(cgroupPath, userName);
-    places.set(cgroupPath, found);
-    return found;
-  };
-}
-
-/** Redaction works on words; on the wire they are joined by NUL bytes. */
-function redactJoined(redact: Redact, argv: string): { argv: string; redacted: boolean } {
-  const ended = argv.endsWith('\0');
-  const words = (ended ? argv.slice(0, -1) : argv).split('\0');
-  const result = redact(words);
-  return { argv: argv === '' ? '' : result.argv.join('\0') + (ended ? '\0' : ''), redacted: result.redacted };
 }

@@ -1,29 +1,22 @@
 /** Kernel records as rows: what the ring delivers, and processes that were there before. */
 import { readFileSync } from 'node:fs';
+import { NUMBER_FORMATS } from '@bintrail/schemas/column.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
-import { exit } from '@bintrail/schemas/exit.ts';
 import { readRecordHead, ringDecoder } from '@bintrail/schemas/ring-record.ts';
 import type { BpfObject } from './bpf-object.ts';
 import type { Row } from './events-out.ts';
 import { inodeKey } from './file-identity.ts';
 
 const decodeExec = ringDecoder(exec);
-const decodeExit = ringDecoder(exit);
 
-/** A decoded record of the ring. */
-export type Arrived = { readonly exec?: Row<'exec'>; readonly exit?: Row<'exit'> };
-
-/** Undefined for what is no record of ours. `bootOffsetNs` turns the boot clock into wall-clock time. */
-export function decodeRecord(record: DataView, bootOffsetNs: bigint): Arrived | undefined {
+/** Undefined for what is no exec of ours. `bootOffsetNs` turns the boot clock into wall-clock time. */
+export function decodeExecRecord(record: DataView, bootOffsetNs: bigint): Row<'exec'> | undefined {
   const head = readRecordHead(record);
-  if (head === undefined) return undefined;
-  const identity = { ts: head.bootNs + bootOffsetNs, cpu: head.cpu, cpu_seq: head.seq };
-  if (head.type === exec.id) {
-    const row = decodeExec(record);
-    return row && { exec: Object.assign(row, identity) };
-  }
-  const row = head.type === exit.id ? decodeExit(record) : undefined;
-  return row && { exit: Object.assign(row, identity) };
+  const row = head?.type === exec.id ? decodeExec(record) : undefined;
+  if (head === undefined || row === undefined) return undefined;
+  const ts = head.bootNs + bootOffsetNs;
+  if (ts < 0n || ts > NUMBER_FORMATS.time.max) return undefined;
+  return Object.assign(row, { ts, cpu: head.cpu, cpu_seq: head.seq });
 }
 
 /**

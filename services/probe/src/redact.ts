@@ -41,6 +41,7 @@ const WHOLE: Placed = { after: '', bareIsSecret: true, flagEndsIt: false };
 const PAIR: Placed = { after: ':', bareIsSecret: false, flagEndsIt: false };
 
 const VERBS: ReadonlySet<string> = new Set(OPTION_RULES.map((rule) => rule.verb ?? ''));
+const MAX_VERB_CHARS = Math.max(...Array.from(VERBS, (verb) => verb.length));
 const HINT = new RegExp(PATTERN_RULES.map((rule) => rule.hint.source).join('|'), 'i');
 const BY_PROGRAM = new Map<string, OptionRule[]>();
 for (const rule of OPTION_RULES) {
@@ -195,7 +196,7 @@ function noteProgram(body: string, previous: string, line: Line, depth: number):
     line.verbs.clear();
     return;
   }
-  if (VERBS.has(body)) line.verbs.add(body);
+  if (body.length <= MAX_VERB_CHARS && VERBS.has(body)) line.verbs.add(body);
   const another = line.program !== '' && body[0] !== '-' && BY_PROGRAM.get(line.program)?.[0]?.runsAnother;
   if (another || (depth > 0 && ';|&'.includes(body.at(-1) ?? ' '))) line.program = '';
 }
@@ -204,8 +205,13 @@ function noteProgram(body: string, previous: string, line: Line, depth: number):
 function programName(body: string): string {
   if (body[0] === '-') return '';
   for (let at = body.length - 1; at >= 0; at--) {
-    if (';|&(`/'.includes(body[at] as string)) return body.slice(at + 1);
+    if (endsName(body.charCodeAt(at))) return body.slice(at + 1);
     if (body.length - at > MAX_PROGRAM_CHARS) return '';
   }
   return body;
+}
+
+/** One of `;|&(\`/`, by its code: asked of every character there is. */
+function endsName(code: number): boolean {
+  return code === 0x2f || code === 0x3b || code === 0x7c || code === 0x26 || code === 0x28 || code === 0x60;
 }

@@ -13,10 +13,11 @@ import {
   PROT_WRITE,
   viewMemory,
 } from './ffi.ts';
+import type { RecordBuffer } from './record-buffer.ts';
 
 export type Ring = {
-  /** Hands over every finished record; the view is valid only during the call. Returns how many there were. */
-  readonly drain: (onRecord: (record: DataView) => void, limit: number) => number;
+  /** Moves finished records into the buffer until it is full or none is left. */
+  readonly drain: (into: RecordBuffer) => void;
   /** Bytes produced and not yet consumed. */
   readonly backlogBytes: () => number;
   readonly close: () => void;
@@ -32,34 +33,63 @@ const HEADER_BYTES = 8;
 export function openRing(libc: Libc, mapFd: number, sizeBytes: number, pageBytes = 4096): Ring {
   const consumer = map(libc, pageBytes, PROT_READ | PROT_WRITE, mapFd, 0);
   const producer = map(libc, pageBytes + 2 * sizeBytes, PROT_READ, mapFd, pageBytes);
-  const consumerPosition = new BigUint64Array(viewMemory(consumer, 8));
   const memory = viewMemory(producer, pageBytes + 2 * sizeBytes);
-  const producerPosition = new BigUint64Array(memory, 0, 1);
-  const headers = new Uint32Array(memory, pageBytes);
-  const mask = sizeBytes - 1;
-
-  const drain = (onRecord: (record: DataView) => void, limit: number): number => {
-    let at = Number(Atomics.load(consumerPosition, 0));
-    let count = 0;
-    while (count < limit && at < Number(Atomics.load(producerPosition, 0))) {
-      const offset = at & mask;
-      const header = Atomics.load(headers, offset / 4);
-      if (header & BUSY) break;
-      const length = header & LENGTH_MASK;
-      if (!(header & DISCARD)) {
-        onRecord(new DataView(memory, pageBytes + offset + HEADER_BYTES, length));
-        count += 1;
-      }
-      at += Math.ceil((length + HEADER_BYTES) / 8) * 8;
-      Atomics.store(consumerPosition, 0, BigInt(at));
-    }
-    return count;
+  const pages: RingPages = {
+    consumerPosition: new BigUint64Array(viewMemory(consumer, 8)),
+    producerPosition: new BigUint64Array(memory, 0, 1),
+    data: new Uint8Array(memory, pageBytes),
+    sizeBytes,
   };
   const close = () => {
     libc.munmap(consumer, pageBytes);
     libc.munmap(producer, pageBytes + 2 * sizeBytes);
   };
-  return { drain, backlogBytes: () => Number(producerPosition[0]! - consumerPosition[0]!), close };
+  const { consumerPosition, producerPosition } = pages;
+  const backlogBytes = () => Number(producerPosition[0]! - consumerPosition[0]!);
+  const drain = (into: RecordBuffer) => {
+    // Once more after the consumer's position has moved: for what came before that the kernel rings no bell.
+    while (drainRing(pages, into) > 0);
+  };
+  return { drain, backlogBytes, close };
+}
+
+/** A ring's memory; `data` is twice `sizeBytes` long. */
+export type RingPages = {
+  readonly consumerPosition: BigUint64Array<ArrayBuffer>;
+  readonly producerPosition: BigUint64Array<ArrayBuffer>;
+  readonly data: Uint8Array;
+  readonly sizeBytes: number;
+};
+
+/**
+ * Copies the stretch of finished records at once: they lie one behind the other, here and there. Returns the bytes by
+ * which the consumer's position moved.
+ */
+export function drainRing(pages: RingPages, into: RecordBuffer): number {
+  const { consumerPosition, producerPosition, data, sizeBytes } = pages;
+  const headers = new Uint32Array(data.buffer, data.byteOffset, data.byteLength / 4);
+  const position = Number(Atomics.load(consumerPosition, 0));
+  const produced = Number(Atomics.load(producerPosition, 0)) - position;
+  const from = position & (sizeBytes - 1);
+  const room = into.bytes.length - into.usedBytes;
+  let taken = 0;
+  while (taken < produced && into.count < into.starts.length) {
+    const header = Atomics.load(headers, (from + taken) / 4);
+    if (header & BUSY) break;
+    const length = header & LENGTH_MASK;
+    const end = taken + Math.ceil((length + HEADER_BYTES) / 8) * 8;
+    if (end > room) break;
+    if (!(header & DISCARD)) {
+      into.starts[into.count] = into.usedBytes + taken + HEADER_BYTES;
+      into.lengths[into.count] = length;
+      into.count += 1;
+    }
+    taken = end;
+  }
+  into.bytes.set(data.subarray(from, from + taken), into.usedBytes);
+  into.usedBytes += taken;
+  Atomics.store(consumerPosition, 0, BigInt(position + taken));
+  return taken;
 }
 
 function map(libc: Libc, sizeBytes: number, protection: number, fd: number, offset: number): Pointer {

@@ -1,0 +1,172 @@
+/**
+ * The short way of an exec, from its record straight into columns: for a file whose digest is known to hold for this very
+ * exec by arithmetic alone. Everything else takes the long way, by way of the observer.
+ */
+import { type BatchColumns, numberCells, putText, reserveRow, textCells } from '@bintrail/schemas/batch-columns.ts';
+import { flagBit } from '@bintrail/schemas/flags.ts';
+import { type Offset, type RingColumns, ringColumns, wallClock } from '@bintrail/schemas/ring-columns.ts';
+import { latin1, type Text } from '@bintrail/schemas/text-table.ts';
+import type { ArgvRedactor } from './argv-redactor.ts';
+import type { EventsOut } from './events-out.ts';
+import { type ImageTable, imageWords } from './image-table.ts';
+import type { KnownFile, KnownFiles, PackageTexts, TimeWords } from './known-files.ts';
+import type { ObserverOptions } from './observer.ts';
+import type { Origins, Place } from './origins.ts';
+import { NAMELESS } from './packages.ts';
+import { evidenceFrom } from './reading.ts';
+import type { RecordBuffer } from './record-buffer.ts';
+import { createRecordTexts, type RecordTexts } from './record-texts.ts';
+
+export type ExecColumnsOptions = {
+  readonly out: EventsOut;
+  readonly origins: Origins;
+  readonly images: ImageTable;
+  readonly files: KnownFiles;
+  readonly redactor: ArgvRedactor;
+  readonly packagesOf: ObserverOptions['packagesOf'];
+  readonly nowNs: () => bigint;
+  readonly onFatal: (error: unknown) => void;
+};
+
+/** Takes the record at this index; false when it must take the long way, and nothing was done. */
+export type TakeExec = (records: RecordBuffer, index: number, offset: Offset, nowMs: number) => boolean;
+
+/** How long an answer of the package database holds, and from when on it is asked anew meanwhile. */
+const ANSWER_MS = 2_500;
+const ASK_AGAIN_MS = 1_250;
+
+const SPECIAL = flagBit('snapshot') | flagBit('script');
+const FINE_CTIME = flagBit('fine_ctime');
+const REDACTED = flagBit('redacted_argv');
+
+export function createExecColumns(options: ExecColumnsOptions): TakeExec {
+  const { out, origins, files, redactor } = options;
+  const columns = out.columns('exec');
+  const ring = ringColumns(columns);
+  const texts = createRecordTexts(ring.layout, columns, redactor.raw, (path) => origins.programOf(path).lastTexts);
+  const write = createWriter(options, columns, ring, texts);
+  const [pathAt, cgroupAt] = [texts.position('path'), texts.position('cgroup_path')];
+  const [identityWord, flagsWord, writersWord] = ['dev', 'flags', 'writecount'].map(ring.wordOf) as [
+    number,
+    number,
+    number,
+  ];
+
+  const packagesFor = (file: KnownFile, nowMs: number): PackageTexts | undefined => {
+    const ageMs = nowMs - file.answeredAtMs;
+    if (file.packages === undefined || ageMs > ANSWER_MS) return undefined;
+    if (ageMs > ASK_AGAIN_MS && !file.asking) {
+      askAgain(options, file);
+    }
+    return file.packages;
+  };
+  return (records, index, offset, nowMs) => {
+    const word = records.starts[index]! >>> 2;
+    if (!texts.read(records, index)) return false;
+    const flags = records.words[word + flagsWord]!;
+    if (flags & SPECIAL || (records.words[word + writersWord]! | 0) > 0) return false;
+    const file = files.find(records.words, word + identityWord, texts.found[pathAt]!);
+    if (file === undefined) return false;
+    const time = wallClock(records, word, offset);
+    if (!isExact(file, time, flags)) return false;
+    const place = origins.placeOf(texts.found[cgroupAt]!);
+    const isAsked = place.containerId === '' && !(flags & NAMELESS);
+    const packages = isAsked ? packagesFor(file, nowMs) : files.noPackage;
+    if (packages === undefined) return false;
+    write(records, word, time, flags, file, place, packages);
+    out.added('exec');
+    return true;
+  };
+}
+
+/** As for an exec of this very moment, so that the answer is there before the old one has lost its worth. */
+function askAgain({ files, packagesOf, nowNs, onFatal }: ExecColumnsOptions, file: KnownFile): void {
+  file.asking = true;
+  const { reading } = file;
+  const [executed, path] = [{ file: reading.before, tsNs: nowNs() }, latin1(file.path)];
+  const evidence = evidenceFrom(executed, reading, 0n, () => false);
+  packagesOf({ ...executed, path, flags: reading.before.flags & ~NAMELESS, container_id: '' }, evidence, reading)
+    .then((found) => files.answer(file, found))
+    .catch(onFatal);
+}
+
+/**
+ * The rules of `evidenceFrom` for an exec of the very state that was read: `exact` with the source `cache`. Nobody could
+ * write when it was read (`isCacheable`) nor now, and any change in between would have given it another ctime.
+ */
+function isExact(file: KnownFile, time: TimeWords, flags: number): boolean {
+  if (time.high >= 0x8000_0000) return false;
+  return isAfter(time, file.readAt) && ((flags & FINE_CTIME) !== 0 || !isAfter(file.settledAt, time));
+}
+
+function isAfter(a: TimeWords, b: TimeWords): boolean {
+  return a.high > b.high || (a.high === b.high && a.low > b.low);
+}
+
+type Write = (
+  records: RecordBuffer,
+  word: number,
+  time: TimeWords,
+  flags: number,
+  file: KnownFile,
+  place: Place,
+  packages: PackageTexts,
+) => void;
+
+function createWriter(
+  { origins, images, redactor }: ExecColumnsOptions,
+  columns: BatchColumns,
+  ring: RingColumns,
+  texts: RecordTexts,
+): Write {
+  const flagCells = numberCells(columns, 'flags');
+  const [pathAt, argvAt] = [texts.position('path'), texts.position('argv')];
+  const cells = (name: string) => textCells(columns, name);
+  const [argv, parentPath, workload, container] = [
+    cells('argv'),
+    cells('parent_path'),
+    cells('workload'),
+    cells('container_id'),
+  ];
+  const [sha256, name, version, match] = [
+    cells('sha256'),
+    cells('package'),
+    cells('package_version'),
+    cells('package_match'),
+  ];
+  const constants = [
+    ...constantText(columns, { digest_source: 'cache', digest_strength: 'exact', digest_reason: '', image: '' }),
+  ];
+  const noParent: Text = parentPath.table.internLatin1('');
+  const self = imageWords(ring, ['pid', 'start_ns', 'self_exec_id']);
+  const parent = imageWords(ring, ['parent_pid', 'parent_start_ns', 'parent_self_exec_id']);
+
+  return (records, word, time, flags, file, place, packages) => {
+    const row = reserveRow(columns);
+    const fit = redactor.fit(texts.found[argvAt]!);
+    const { words } = records;
+    ring.copyNumbers(records, word, row, time);
+    flagCells.words[row] = fit.redacted ? flags | REDACTED : flags;
+    texts.put(row);
+    putText(argv, row, fit.argv);
+    putText(parentPath, row, images.programOf(words, word, parent)?.asParent ?? noParent);
+    putText(workload, row, place.inExec.workload);
+    putText(container, row, place.inExec.containerId);
+    putText(sha256, row, file.sha256);
+    putText(name, row, packages.name);
+    putText(version, row, packages.version);
+    putText(match, row, packages.match);
+    for (let index = 0; index < constants.length; index++) {
+      putText(constants[index]!.cells, row, constants[index]!.text);
+    }
+    images.rememberWords(words, word, self, origins.programOf(texts.found[pathAt]!), place);
+    columns.rows += 1;
+  };
+}
+
+function constantText(columns: BatchColumns, values: Readonly<Record<string, string>>) {
+  return Object.entries(values).map(([name, value]) => {
+    const cells = textCells(columns, name);
+    return { cells, text: cells.table.internLatin1(value) };
+  });
+}

@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { decodeBatch } from '@bintrail/schemas/batch-decode.ts';
+import { blankRow, rowsOf } from '@bintrail/schemas/event-rows.fixture.ts';
+import { exec } from '@bintrail/schemas/exec.ts';
+import { exit } from '@bintrail/schemas/exit.ts';
+import { flagBit } from '@bintrail/schemas/flags.ts';
+import { ringRecord } from '@bintrail/schemas/ring-record.fixture.ts';
+import fc from 'fast-check';
+import type { DigestPipeline } from './digest-pipeline.ts';
+import { createEventsOut, type Row } from './events-out.ts';
+import { identityKey } from './file-identity.ts';
+import { NAMELESS, NO_PACKAGE, type PackageColumns } from './packages.ts';
+import type { Reading } from './reading.ts';
+import { openRecordBuffer, recordView } from './record-buffer.ts';
+import { createRecordPath } from './record-path.ts';
+import { decodeExecRecord } from './records.ts';
+import { redactArguments } from './redact.ts';
+
+const SECOND = 1_000_000_000n;
+/** When the file was last changed, read, and run, on the boot clock and the wall clock alike. */
+const [CHANGED, READ, RUN] = [100n * SECOND, 200n * SECOND, 300n * SECOND];
+const TICK_NS = 4_000_000n;
+const BASH: PackageColumns = { package: 'dpkg:bash:amd64', package_version: '5.2', package_match: 'match' };
+
+const EXEC = blankRow(exec, {
+  ...{ pid: 10, self_exec_id: 2, start_ns: RUN - 1n, parent_pid: 1, parent_start_ns: 1n, parent_self_exec_id: 1 },
+  ...{ dev: 8 << 20, generation: 7, ino: 99n, ctime_ns: CHANGED, mtime_ns: CHANGED, size: 1_000n, nlink: 1 },
+  ...{ writecount: -1, fs_magic: 0xef53, path: '/usr/bin/bash', filename: '/bin/bash', cwd: '/', comm: 'bash' },
+  ...{ cgroup_path: '/system.slice/cron.service', argv: 'bash\0-l\0', argc: 2, argv_bytes: 8 },
+});
+const READING: Reading = {
+  ...{ source: 'held', before: EXEC, after: EXEC, startedNs: READ, sha256: 'd'.repeat(32), md5: 'x', failure: '' },
+};
+
+type ExecRow = Row<'exec'>;
+
+/** A path whose pipeline has read the one file, and what came out of it. */
+function openPath(context: TestContext) {
+  const rows: Record<string, unknown>[] = [];
+  const state = { asked: 0, undecodable: 0, nowMs: 1_000, package: BASH };
+  context.mock.method(performance, 'now', () => state.nowMs);
+  const out = createEventsOut({
+    ...{ node: 'n', boot: 'b', probeEpoch: 1n, onRetry: () => {} },
+    publish: async ({ value }) => {
+      const decoded = decodeBatch(value);
+      assert.ok(decoded.ok);
+      rows.push(...rowsOf(decoded.batch));
+    },
+    onFatal: (error) => {
+      throw error;
+    },
+  });
+  const pipeline: DigestPipeline = {
+    ...{ offer: () => undefined, whenRead: () => false, offerRunning: () => 'vanished', held: () => 0 },
+    known: (file) => (identityKey(file) === identityKey(READING.before) ? READING : undefined),
+  };
+  const { observer, intake } = createRecordPath({
+    ...{ pipeline, out, tickNs: TICK_NS, redact: redactArguments, nowNs: () => RUN, nextSeq: () => 0n },
+    workloadOf: (path) => ({ workload: `w${path}`, containerId: path.includes('docker') ? 'c1' : '' }),
+    packagesOf: async ({ container_id, flags }) => {
+      state.asked += 1;
+      return container_id === '' && !(flags & NAMELESS) ? state.package : NO_PACKAGE;
+    },
+    ...{ stillRuns: () => false, overloaded: () => false },
+    onFatal: (error) => {
+      throw error;
+    },
+    onUndecodable: () => {
+      state.undecodable += 1;
+    },
+  });
+  const records = openRecordBuffer(64, 1024 * 1024);
+  const put = (bytes: Uint8Array) => {
+    records.starts[records.count] = records.usedBytes;
+    records.lengths[records.count++] = bytes.length;
+    records.bytes.set(bytes, records.usedBytes);
+    records.usedBytes += Math.ceil(bytes.length / 8) * 8;
+  };
+  const drained = async () => {
+    while (observer.waiting() > 0) await new Promise((resolve) => setImmediate(resolve));
+    await out.flush();
+    return rows.splice(0);
+  };
+  /** Takes records as the probe does. */
+  const take = async (...taken: readonly Uint8Array[]) => {
+    taken.forEach(put);
+    intake(records, 0n, RUN);
+    return drained();
+  };
+  const takeExecs = (...facts: readonly Partial<ExecRow>[]) => take(...facts.map(execRecord));
+  /** The same by way of the observer alone. */
+  const takeLongWay = async (facts: Partial<ExecRow>) => {
+    put(execRecord(facts));
+    observer.onExec(decodeExecRecord(recordView(records, 0), 0n)!, RUN);
+    Object.assign(records, { count: 0, usedBytes: 0 });
+    return drained();
+  };
+  return { state, take, takeExecs, takeLongWay };
+}
+
+function execRecord(facts: Partial<ExecRow>): Uint8Array {
+  return ringRecord(exec, { ...EXEC, ...facts }, facts.ts ?? RUN);
+}
+
+const some = (...texts: readonly string[]) => fc.constantFrom(...texts);
+const anyExec = fc.record({
+  ...{ pid: fc.integer({ min: 1, max: 4 }), cpu: fc.nat(7), uid: fc.nat(), ts: fc.bigInt(RUN, 1n << 62n) },
+  ...{ parent_pid: fc.constantFrom(1, 2, 3, 4), parent_start_ns: fc.constantFrom(1n, RUN - 1n) },
+  ...{ parent_self_exec_id: fc.constantFrom(1, 2), writecount: fc.integer({ min: -9, max: 0 }), nlink: fc.nat() },
+  ...{ flags: fc.constantFrom(0, flagBit('setuid'), flagBit('memfd'), flagBit('unlinked'), flagBit('fine_ctime')) },
+  ...{ filename: some('bash', '/bin/bash', ''), cwd: some('/', '/\xff'), comm: some('bash', 'sh') },
+  cgroup_path: some('/system.slice/cron.service', '/docker-1', ''),
+  argv: some(
+    '',
+    'bash\0',
+    'bash\0-c\0',
+    'mysql\0-psecret\0',
+    'curl\0-H\0Authorization: Bearer abcdefgh12345678\0',
+    'x',
+  ),
+});
+
+test('the short way says of an exec what the long way says, without asking for packages again', async (context) => {
+  const property = fc.asyncProperty(fc.array(anyExec, { minLength: 1, maxLength: 20 }), async (facts) => {
+    const [short, long] = [openPath(context), openPath(context)];
+    await short.takeExecs({ pid: 7 });
+    await long.takeLongWay({ pid: 7 });
+    short.state.asked = 0;
+    const expected: unknown[] = [];
+    for (const one of facts) expected.push(...(await long.takeLongWay(one)));
+    assert.deepEqual(await short.takeExecs(...facts), expected);
+    assert.equal(short.state.asked, 0);
+  });
+  await fc.assert(property, { numRuns: 100 });
+});
+
+test('a known file has its digest at once, exact and from the cache', async (context) => {
+  const path = openPath(context);
+  await path.takeExecs({});
+  const [row] = await path.takeExecs({});
+  assert.equal(path.state.asked, 1);
+  const { sha256, digest_source, digest_strength, workload, package_match } = row as ExecRow;
+  assert.deepEqual([sha256, digest_source, digest_strength], [READING.sha256, 'cache', 'exact']);
+  assert.deepEqual([workload, package_match], ['w/system.slice/cron.service', 'match']);
+});
+
+const otherFiles: Record<string, Partial<ExecRow>> = {
+  device: { dev: 9 << 20 },
+  generation: { generation: 8 },
+  inode: { ino: 99n + (1n << 32n) },
+  ctime: { ctime_ns: CHANGED + 1n },
+  mtime: { mtime_ns: CHANGED - 1n },
+  size: { size: 1_000n + (1n << 32n) },
+};
+for (const [what, facts] of Object.entries(otherFiles)) {
+  test(`a file of another ${what} never gets the digest`, async (context) => {
+    const path = openPath(context);
+    await path.takeExecs({});
+    const [row] = await path.takeExecs(facts);
+    assert.deepEqual([row!.sha256, row!.digest_reason], ['', 'vanished']);
+  });
+}
+
+const weaker: Record<string, [Partial<ExecRow>, string, string]> = {
+  'that may be written to': [{ writecount: 1 }, 'cache', 'writable'],
+  'before the reading began': [{ ts: READ - SECOND }, 'held', 'exact'],
+  'at the moment when the reading began': [{ ts: READ }, 'held', 'exact'],
+  'within two ticks of the last change': [{ ts: CHANGED + 2n * TICK_NS - 1n }, 'held', 'racy'],
+};
+for (const [what, [facts, source, strength]] of Object.entries(weaker)) {
+  test(`an exec ${what} is judged for itself`, async (context) => {
+    const path = openPath(context);
+    await path.takeExecs({});
+    const [row] = await path.takeExecs(facts);
+    assert.deepEqual([row!.digest_source, row!.digest_strength], [source, strength]);
+  });
+}
+
+test('a file just changed is known for later execs only', async (context) => {
+  const path = openPath(context);
+  await path.takeExecs({});
+  const times = [CHANGED, READ + 1n, RUN].map((ts) => ({ ts }));
+  const rows = await path.takeExecs(...times);
+  const strengths = rows.map(({ ts, digest_strength }) => [ts, digest_strength]);
+  assert.deepEqual(new Map(strengths as [bigint, string][]).get(CHANGED), 'racy');
+  assert.equal(strengths.filter(([, strength]) => strength === 'exact').length, 2);
+});
+
+test('an answer of the package database holds for a moment, and is asked for anew while it does', async (context) => {
+  const path = openPath(context);
+  await path.takeExecs({});
+  path.state.package = { ...BASH, package_match: 'mismatch' };
+  path.state.nowMs += 2_000;
+  const [kept] = await path.takeExecs({});
+  assert.equal(kept!.package_match, 'match');
+  await new Promise((resolve) => setImmediate(resolve));
+  const [fresh] = await path.takeExecs({});
+  assert.deepEqual([fresh!.package_match, path.state.asked], ['mismatch', 2]);
+  path.state.package = BASH;
+  path.state.nowMs += 3_000;
+  const [late] = await path.takeExecs({});
+  assert.deepEqual([late!.package_match, path.state.asked], ['match', 3]);
+});
+
+test('bytes that were compared and have no record are asked for each time', async (context) => {
+  const path = openPath(context);
+  path.state.package = { ...BASH, package_match: 'no_record' };
+  await path.takeExecs({});
+  path.state.package = { ...BASH, package_match: 'mismatch' };
+  const [row] = await path.takeExecs({});
+  assert.equal(row!.package_match, 'mismatch');
+});
+
+test('a snapshot and a script go the long way although their file is known', async (context) => {
+  const path = openPath(context);
+  await path.takeExecs({});
+  const [snapshot] = await path.takeExecs({ flags: flagBit('snapshot') });
+  assert.equal(snapshot!.digest_reason, 'snapshot');
+  const rows = await path.takeExecs({ flags: flagBit('script'), filename: '/x.sh' });
+  assert.deepEqual(rows.map(({ role }) => role).sort(), ['script', undefined]);
+});
+
+test('an exit has the workload of the image that ended', async (context) => {
+  const path = openPath(context);
+  const exitRecord = (facts: Partial<Row<'exit'>>) =>
+    ringRecord(exit, blankRow(exit, { pid: 10, self_exec_id: 2, start_ns: RUN - 1n, ...facts }), RUN + 5n);
+  await path.takeExecs({ cgroup_path: '/docker-1' });
+  const rows = await path.take(exitRecord({ exit_code: 3 }), exitRecord({ self_exec_id: 3 }));
+  const told = rows.map(({ ts, exit_code, workload, container_id }) => [ts, exit_code, workload, container_id]);
+  assert.deepEqual(told, [
+    [RUN + 5n, 3, 'w/docker-1', 'c1'],
+    [RUN + 5n, 0, '', ''],
+  ]);
+});
+
+test('what is no record is counted, and leaves nothing behind', async (context) => {
+  const path = openPath(context);
+  await path.takeExecs({});
+  const whole = execRecord({});
+  const tooLate = ringRecord(exec, EXEC, 1n << 63n);
+  const bad = [
+    whole.subarray(0, -1),
+    Buffer.concat([whole, Buffer.of(0)]),
+    Buffer.alloc(23),
+    Buffer.alloc(24),
+    tooLate,
+  ];
+  assert.deepEqual(await path.take(...bad, ringRecord(exit, blankRow(exit), RUN).subarray(0, 47)), []);
+  assert.equal(path.state.undecodable, bad.length + 1);
+});

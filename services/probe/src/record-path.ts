@@ -1,0 +1,40 @@
+/** Puts together what a record of the ring passes through on its way to the bus; the kernel's side is not in it. */
+import { textCells } from '@bintrail/schemas/batch-columns.ts';
+import { createArgvRedactor, type Redact, redactJoined } from './argv-redactor.ts';
+import { createExecColumns } from './exec-columns.ts';
+import { createExitColumns } from './exit-columns.ts';
+import { createImageTable } from './image-table.ts';
+import { createKnownFiles } from './known-files.ts';
+import { createObserver, type Observer, type ObserverOptions } from './observer.ts';
+import { createOrigins, type WorkloadOf } from './origins.ts';
+import { createIntake, type Intake, type IntakeOptions } from './record-intake.ts';
+import { createOpenedByPid } from './scripts.ts';
+
+export type RecordPathOptions = Omit<ObserverOptions, 'images' | 'origins' | 'files' | 'opened' | 'redact'> &
+  Pick<IntakeOptions, 'onUndecodable'> & {
+    readonly workloadOf: WorkloadOf;
+    readonly redact: Redact;
+  };
+
+export type RecordPath = { readonly observer: Observer; readonly intake: Intake };
+
+export function createRecordPath(options: RecordPathOptions): RecordPath {
+  const { out, redact } = options;
+  const execs = out.columns('exec');
+  const shared = {
+    images: createImageTable(),
+    origins: createOrigins(out, options.workloadOf),
+    files: createKnownFiles(execs, options.tickNs),
+  };
+  const observer = createObserver({
+    ...{ ...options, ...shared, opened: createOpenedByPid() },
+    redact: (argv) => redactJoined(redact, argv),
+  });
+  const redactor = createArgvRedactor(redact, textCells(execs, 'argv').table);
+  const intake = createIntake({
+    takeExec: createExecColumns({ ...options, ...shared, redactor }),
+    takeExit: createExitColumns(out, shared.images),
+    ...{ observer, onUndecodable: options.onUndecodable },
+  });
+  return { observer, intake };
+}
