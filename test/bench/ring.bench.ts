@@ -83,7 +83,10 @@ async function perCpuSecond(ring: RingPages, takeTurn: (records: RecordBuffer) =
 }
 
 async function eventsPerCpuSecond(ring: RingPages, { observer, intake }: RecordPath, out: EventsOut): Promise<number> {
-  const rate = await perCpuSecond(ring, (records) => intake(records, nowNs(), nowNs()));
+  const rate = await perCpuSecond(ring, (records) => {
+    intake.takeKnown(records, nowNs());
+    intake.takeRest(records, nowNs(), nowNs());
+  });
   while (observer.waiting() > 0) await turnOver();
   await out.flush();
   return rate;

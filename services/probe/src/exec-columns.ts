@@ -11,7 +11,7 @@ import type { EventsOut } from './events-out.ts';
 import { type ImageTable, imageWords } from './image-table.ts';
 import type { KnownFile, KnownFiles, PackageTexts, TimeWords } from './known-files.ts';
 import type { ObserverOptions } from './observer.ts';
-import type { Origins, Place } from './origins.ts';
+import type { Origins, Place, Program } from './origins.ts';
 import { NAMELESS } from './packages.ts';
 import { evidenceFrom } from './reading.ts';
 import type { RecordBuffer } from './record-buffer.ts';
@@ -28,8 +28,17 @@ export type ExecColumnsOptions = {
   readonly onFatal: (error: unknown) => void;
 };
 
-/** Takes the record at this index; false when it must take the long way, and nothing was done. */
-export type TakeExec = (records: RecordBuffer, index: number, offset: Offset, nowMs: number) => boolean;
+/**
+ * Takes the record at this index; false when it must take the long way, and nothing was done. `mustBeKnown`: nor is one
+ * taken whose parent is not known.
+ */
+export type TakeExec = (
+  records: RecordBuffer,
+  index: number,
+  offset: Offset,
+  nowMs: number,
+  mustBeKnown: boolean,
+) => boolean;
 
 /** How long an answer of the package database holds, and from when on it is asked anew meanwhile. */
 const ANSWER_MS = 2_500;
@@ -40,7 +49,7 @@ const FINE_CTIME = flagBit('fine_ctime');
 const REDACTED = flagBit('redacted_argv');
 
 export function createExecColumns(options: ExecColumnsOptions): TakeExec {
-  const { out, origins, files, redactor } = options;
+  const { out, origins, images, files, redactor } = options;
   const columns = out.columns('exec');
   const ring = ringColumns(columns);
   const texts = createRecordTexts(ring.layout, columns, redactor.raw, (path) => origins.programOf(path).lastTexts);
@@ -51,6 +60,7 @@ export function createExecColumns(options: ExecColumnsOptions): TakeExec {
     number,
     number,
   ];
+  const parentWords = imageWords(ring, ['parent_pid', 'parent_start_ns', 'parent_self_exec_id']);
 
   const packagesFor = (file: KnownFile, nowMs: number): PackageTexts | undefined => {
     const ageMs = nowMs - file.answeredAtMs;
@@ -60,7 +70,7 @@ export function createExecColumns(options: ExecColumnsOptions): TakeExec {
     }
     return file.packages;
   };
-  return (records, index, offset, nowMs) => {
+  return (records, index, offset, nowMs, mustBeKnown) => {
     const word = records.starts[index]! >>> 2;
     if (!texts.read(records, index)) return false;
     const flags = records.words[word + flagsWord]!;
@@ -73,7 +83,9 @@ export function createExecColumns(options: ExecColumnsOptions): TakeExec {
     const isAsked = place.containerId === '' && !(flags & NAMELESS);
     const packages = isAsked ? packagesFor(file, nowMs) : files.noPackage;
     if (packages === undefined) return false;
-    write(records, word, time, flags, file, place, packages);
+    const parent = images.programOf(records.words, word, parentWords);
+    if (parent === undefined && mustBeKnown) return false;
+    write(records, word, { time, flags, file, place, packages, parent });
     out.added('exec');
     return true;
   };
@@ -103,15 +115,16 @@ function isAfter(a: TimeWords, b: TimeWords): boolean {
   return a.high > b.high || (a.high === b.high && a.low > b.low);
 }
 
-type Write = (
-  records: RecordBuffer,
-  word: number,
-  time: TimeWords,
-  flags: number,
-  file: KnownFile,
-  place: Place,
-  packages: PackageTexts,
-) => void;
+type Facts = {
+  readonly time: TimeWords;
+  readonly flags: number;
+  readonly file: KnownFile;
+  readonly place: Place;
+  readonly packages: PackageTexts;
+  readonly parent: Program | undefined;
+};
+
+type Write = (records: RecordBuffer, word: number, facts: Facts) => void;
 
 function createWriter(
   { origins, images, redactor }: ExecColumnsOptions,
@@ -139,17 +152,15 @@ function createWriter(
   ];
   const noParent: Text = parentPath.table.internLatin1('');
   const self = imageWords(ring, ['pid', 'start_ns', 'self_exec_id']);
-  const parent = imageWords(ring, ['parent_pid', 'parent_start_ns', 'parent_self_exec_id']);
 
-  return (records, word, time, flags, file, place, packages) => {
+  return (records, word, { time, flags, file, place, packages, parent }) => {
     const row = reserveRow(columns);
     const fit = redactor.fit(texts.found[argvAt]!);
-    const { words } = records;
     ring.copyNumbers(records, word, row, time);
     flagCells.words[row] = fit.redacted ? flags | REDACTED : flags;
     texts.put(row);
     putText(argv, row, fit.argv);
-    putText(parentPath, row, images.programOf(words, word, parent)?.asParent ?? noParent);
+    putText(parentPath, row, parent?.asParent ?? noParent);
     putText(workload, row, place.inExec.workload);
     putText(container, row, place.inExec.containerId);
     putText(sha256, row, file.sha256);
@@ -159,7 +170,7 @@ function createWriter(
     for (let index = 0; index < constants.length; index++) {
       putText(constants[index]!.cells, row, constants[index]!.text);
     }
-    images.rememberWords(words, word, self, origins.programOf(texts.found[pathAt]!), place);
+    images.rememberWords(records.words, word, self, origins.programOf(texts.found[pathAt]!), place);
     columns.rows += 1;
   };
 }

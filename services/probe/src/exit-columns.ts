@@ -6,8 +6,8 @@ import type { EventsOut } from './events-out.ts';
 import { type ImageTable, imageWords } from './image-table.ts';
 import type { RecordBuffer } from './record-buffer.ts';
 
-/** Takes the record at this index; false when it is none. */
-export type TakeExit = (records: RecordBuffer, index: number, offset: Offset) => boolean;
+/** Takes the record at this index; false when it is none, or of no known image although it `mustBeKnown`. */
+export type TakeExit = (records: RecordBuffer, index: number, offset: Offset, mustBeKnown: boolean) => boolean;
 
 export function createExitColumns(out: EventsOut, images: ImageTable): TakeExit {
   const columns = out.columns('exit');
@@ -21,12 +21,13 @@ export function createExitColumns(out: EventsOut, images: ImageTable): TakeExit 
   const [noWorkload, noContainer, noImage] = [workload, container, image].map(({ table }) =>
     table.internLatin1(''),
   ) as [Text, Text, Text];
-  return (records, index, offset) => {
+  return (records, index, offset, mustBeKnown) => {
     if (records.lengths[index] !== ring.layout.sizeBytes) return false;
     const word = records.starts[index]! >>> 2;
     const time = wallClock(records, word, offset);
     if (time.high >= 0x8000_0000) return false;
     const place = images.placeOf(records.words, word, self)?.inExit;
+    if (place === undefined && mustBeKnown) return false;
     const row = reserveRow(columns);
     ring.copyNumbers(records, word, row, time);
     putText(workload, row, place?.workload ?? noWorkload);

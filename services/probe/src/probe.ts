@@ -59,6 +59,8 @@ const DESCRIPTOR_BATCH = 256;
 /** How long after a full queue a missing descriptor is put down to it. */
 const OVERLOAD_NS = 10_000_000_000n;
 const SWEEP_MS = 100;
+/** After a round that found something: each wake-up costs more than what one exec brings. */
+const GATHER_MS = 2;
 const REPORT_MS = 5_000;
 const ALIVE_MS = 60_000;
 /** Longest sleep; every wait also ends when the kernel has something. */
@@ -176,7 +178,7 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
   // proc_pid_mountinfo(5): a change of the mounts shows as POLLPRI.
   wakeup.watch(mountInfo, EPOLLPRI);
   let stopped = false;
-  const sweeper = setInterval(() => world.observer.sweep(world.clock.nowNs()), SWEEP_MS);
+  const sweeper = createSweeper(world);
   const reporter = setInterval(() => world.report(), REPORT_MS);
   const looker = setInterval(() => sendAlive(world), ALIVE_MS);
   const run = async () => {
@@ -184,9 +186,11 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
       const ready = await wakeup.wait(IDLE_WAIT_MS);
       if (ready.includes(mountInfo)) markMounts(world.fanotify, world.log);
       while (!turn(world)) await new Promise((resolve) => setTimeout(resolve, 1));
+      sweeper.arm();
+      if (ready.length > 0) await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
     }
     while (!turn(world) || world.bpf.ring.backlogBytes() > 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    clearInterval(sweeper);
+    sweeper.stop();
     clearInterval(reporter);
     clearInterval(looker);
     closeSync(mountInfo);
@@ -202,6 +206,20 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
   return { done, stop };
 }
 
+/** Looks after rows that wait, and only while one does: a host where nothing happens wakes nobody. */
+function createSweeper({ observer, clock }: World): { arm: () => void; stop: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  const arm = () => {
+    if (observer.waiting() > 0) timer ??= setTimeout(sweep, SWEEP_MS);
+  };
+  const sweep = () => {
+    timer = undefined;
+    observer.sweep(clock.nowNs());
+    arm();
+  };
+  return { arm, stop: () => clearTimeout(timer) };
+}
+
 /**
  * One round: the ring first, then fanotify until it is empty. A file is handed over before its exec is announced, so
  * once the queue was seen empty every exec read before has its descriptor. False when descriptors ran out before that:
@@ -209,8 +227,9 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
  */
 function turn(world: World): boolean {
   world.bpf.ring.drain(world.arrived);
+  world.intake.takeKnown(world.arrived, world.clock.bootOffsetNs());
   if (!takeDescriptors(world)) return false;
-  if (world.arrived.count > 0) world.intake(world.arrived, world.clock.bootOffsetNs(), world.clock.nowNs());
+  world.intake.takeRest(world.arrived, world.clock.bootOffsetNs(), world.clock.nowNs());
   return true;
 }
 

@@ -84,9 +84,16 @@ function openPath(context: TestContext) {
   };
   /** Takes records as the probe does. */
   const take = async (...taken: readonly Uint8Array[]) => {
-    taken.forEach(put);
-    intake(records, 0n, RUN);
+    for (const bytes of taken) put(bytes);
+    intake.takeKnown(records, 0n);
+    intake.takeRest(records, 0n, RUN);
     return drained();
+  };
+  /** Takes those that need nothing else; returns how many stay. */
+  const takeKnown = async (...taken: readonly Uint8Array[]) => {
+    for (const bytes of taken) put(bytes);
+    intake.takeKnown(records, 0n);
+    return { rows: await drained(), stay: records.count };
   };
   const takeExecs = (...facts: readonly Partial<ExecRow>[]) => take(...facts.map(execRecord));
   /** The same by way of the observer alone. */
@@ -96,7 +103,7 @@ function openPath(context: TestContext) {
     Object.assign(records, { count: 0, usedBytes: 0 });
     return drained();
   };
-  return { state, take, takeExecs, takeLongWay };
+  return { state, take, takeKnown, takeExecs, takeLongWay };
 }
 
 function execRecord(facts: Partial<ExecRow>): Uint8Array {
@@ -233,6 +240,35 @@ test('an exit has the workload of the image that ended', async (context) => {
     [RUN + 5n, 0, '', ''],
   ]);
 });
+
+test('what rests on an exec that waits for its file waits with it, and nothing else', async (context) => {
+  const path = openPath(context);
+  const exitOf = ({ pid, start_ns }: Partial<Row<'exit'>>) =>
+    ringRecord(exit, blankRow(exit, { pid: pid!, self_exec_id: 2, start_ns: start_ns ?? RUN - 1n }), RUN + 5n);
+  await path.takeExecs({ pid: 1, start_ns: 1n, self_exec_id: 1 }, { pid: 5 });
+  const [waits, child] = [
+    { pid: 20, ino: 5n, path: '/new' },
+    { pid: 21, parent_pid: 20, parent_start_ns: RUN - 1n },
+  ];
+  const { rows, stay } = await path.takeKnown(
+    ...[exitOf({ pid: 5 }), execRecord(waits), exitOf({ pid: 20 }), execRecord({ ...child, parent_self_exec_id: 2 })],
+    ...[execRecord({ pid: 22 }), exitOf({ pid: 22 })],
+  );
+  assert.deepEqual(rows.map(({ pid }) => pid).sort(), [22, 22, 5]);
+  assert.equal(stay, 3);
+  const later = await path.take();
+  const told = later.map(({ pid, parent_path, workload }) => [pid, parent_path, workload]);
+  assert.deepEqual(
+    told.sort((a, b) => String(a).localeCompare(String(b))),
+    [
+      [20, undefined, EXEC_WORKLOAD],
+      [20, '/usr/bin/bash', EXEC_WORKLOAD],
+      [21, '/new', EXEC_WORKLOAD],
+    ],
+  );
+});
+
+const EXEC_WORKLOAD = 'w/system.slice/cron.service';
 
 test('what is no record is counted, and leaves nothing behind', async (context) => {
   const path = openPath(context);
