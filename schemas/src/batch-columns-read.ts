@@ -2,6 +2,7 @@
 import { type Arena, takeBytes, takeCodes, takeNumbers } from './batch-arena.ts';
 import {
   MAJOR,
+  peekBytesLength,
   peekMajor,
   type Reader,
   Refusal,
@@ -32,7 +33,7 @@ export function readColumn(reader: Reader, arena: Arena, field: Field, rows: num
   const major = peekMajor(reader);
   if (major === MAJOR.uint || major === MAJOR.negative) return fill(reader, field, column);
   if (version === 1) readTypedArray(reader, NUMBER_FORMATS[field.kind].tag, column);
-  else readOffsets(reader, field, column);
+  else readArray(reader, field, column);
   if (field.kind === 'time') checkTimes(field, column as BigUint64Array);
   return column;
 }
@@ -49,11 +50,46 @@ function readBase(reader: Reader, { name, kind }: Field): bigint {
   return value;
 }
 
-/** [smallest, what each number is above it]; the array has any width up to the number's own. */
-function readOffsets(reader: Reader, field: Field, column: NumberColumn): void {
-  if (readCount(reader, MAJOR.array, 2) !== 2) throw new Refusal('wrong_length', 'numbers are a smallest and offsets');
+/** [smallest, what each number is above it], or the same for the different numbers, and for each row which it has. */
+function readArray(reader: Reader, field: Field, column: NumberColumn): void {
+  const parts = readCount(reader, MAJOR.array, 3);
+  if (parts < 2) throw new Refusal('wrong_length', 'numbers are a smallest and offsets');
   const base = readBase(reader, field);
   const widthBytes = readWidth(reader);
+  if (parts === 2) addTo(reader, field, base, widthBytes, column);
+  else readDistinct(reader, field, base, widthBytes, column);
+}
+
+function readDistinct(reader: Reader, field: Field, base: bigint, widthBytes: Width, column: NumberColumn): void {
+  const count = peekBytesLength(reader) / widthBytes;
+  if (!Number.isInteger(count) || count === 0 || count > Math.min(MAX_DISTINCT, column.length)) {
+    throw new Refusal('wrong_length', `${count} different numbers of ${field.name}`);
+  }
+  const distinct = NUMBER_FORMATS[field.kind as NumberKind].make(count);
+  addTo(reader, field, base, widthBytes, distinct);
+  const codes = readTypedArray(reader, undefined, new Uint8Array(scratch, 0, column.length));
+  checkCodes(codes, count);
+  spread(distinct, codes, column);
+}
+
+const MAX_DISTINCT = 256;
+
+/** In words: a bigint for each number would cost more than all else of a message. */
+function spread(distinct: NumberColumn, codes: Uint8Array, column: NumberColumn): void {
+  if (!(column instanceof BigUint64Array)) {
+    for (let row = 0; row < codes.length; row++) column[row] = distinct[codes[row]!] as number;
+    return;
+  }
+  const from = new Uint32Array(distinct.buffer, distinct.byteOffset, 2 * distinct.length);
+  const to = new Uint32Array(column.buffer, column.byteOffset, 2 * column.length);
+  for (let row = 0; row < codes.length; row++) {
+    const code = codes[row]!;
+    to[2 * row] = from[2 * code]!;
+    to[2 * row + 1] = from[2 * code + 1]!;
+  }
+}
+
+function addTo(reader: Reader, field: Field, base: bigint, widthBytes: Width, column: NumberColumn): void {
   if (widthBytes > column.BYTES_PER_ELEMENT) {
     throw new Refusal('wrong_tag', `${widthBytes} bytes a number for ${field.name}`);
   }
@@ -63,10 +99,12 @@ function readOffsets(reader: Reader, field: Field, column: NumberColumn): void {
   else addOffsets(field, base, offsetsOf(reader, widthBytes, column.length), column);
 }
 
+type Width = 1 | 2 | 4 | 8;
+
 const WIDTHS: Readonly<Record<number, 2 | 4 | 8>> = { 69: 2, 70: 4, 71: 8 };
 
 /** Width that a typed array's tag announces; a plain byte string has one byte an element. */
-function readWidth(reader: Reader): 1 | 2 | 4 | 8 {
+function readWidth(reader: Reader): Width {
   if (peekMajor(reader) !== MAJOR.tag) return 1;
   const tag = readHead(reader, MAJOR.tag);
   const width = tag > 71n ? undefined : WIDTHS[Number(tag)];

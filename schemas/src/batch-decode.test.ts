@@ -63,6 +63,10 @@ const accepted: Record<string, Buffer> = {
   'one digest for all rows': digests(32),
   'a digest for each row': digests(64),
   'a boot id as bytes': withHeader('boot', byteString(Buffer.alloc(16))),
+  'different numbers, and which': message(
+    ['pid', array([uint(5), byteString(Buffer.of(0, 9)), byteString(Buffer.of(1, 0))])],
+    ['ts', array([uint(0), tagged(71, raw(BigUint64Array.of(7n))), byteString(Buffer.of(0, 0))])],
+  ),
   'narrow offsets': message(['start_ns', offsets(uint(1n << 40n), byteString(Buffer.of(0, 255)))]),
   'offsets up to the last of a kind': message(['pid', offsets(uint(2 ** 32 - 2), byteString(Buffer.of(0, 1)))]),
   'counts in a wider form than needed': withHeader('rows', head(0, 2, 8)),
@@ -145,6 +149,19 @@ const refused: Record<RefusalReason, Record<string, Buffer>> = {
       'workload',
       textColumn(words('a', 'b'), byteString(Buffer.alloc(4))),
     ]),
+    'no different numbers': message(['pid', array([uint(1), byteString(Buffer.of()), byteString(Buffer.of(0, 0))])]),
+    'more different numbers than rows': message([
+      'pid',
+      array([uint(1), byteString(Buffer.of(0, 1, 2)), byteString(Buffer.of(0, 0))]),
+    ]),
+    'fewer choices than rows': message([
+      'pid',
+      array([uint(1), byteString(Buffer.of(0, 1)), byteString(Buffer.of(0))]),
+    ]),
+    'half a different number': message([
+      'pid',
+      array([uint(1), tagged(69, byteString(Buffer.of(0, 1, 2))), byteString(Buffer.of(0, 0))]),
+    ]),
     'a smallest number without offsets': message(['pid', array([uint(1)])]),
     'a boot id of another size': withHeader('boot', byteString(Buffer.alloc(15))),
     'digests of another size': digests(33),
@@ -166,6 +183,14 @@ const refused: Record<RefusalReason, Record<string, Buffer>> = {
     'a dictionary larger than the rows': message([
       'workload',
       textColumn(words('a', 'b', 'c'), byteString(Buffer.of(0, 1))),
+    ]),
+    'a choice beyond the different numbers': message([
+      'pid',
+      array([uint(1), byteString(Buffer.of(0, 1)), byteString(Buffer.of(0, 2))]),
+    ]),
+    'a different number beyond 2262': message([
+      'ts',
+      array([uint(0), tagged(71, raw(BigUint64Array.of(1n << 63n))), byteString(Buffer.of(0, 0))]),
     ]),
     'offsets that lead beyond the kind': message(['pid', offsets(uint(2 ** 32 - 2), byteString(Buffer.of(0, 2)))]),
     'offsets that lead beyond 64 bits': message([

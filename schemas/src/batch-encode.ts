@@ -20,7 +20,7 @@ import { DIGEST_BYTES, NUMBER_FORMATS } from './column.ts';
 import { HEADER_NAMES } from './column-keys.ts';
 import { SCHEMA_VERSION } from './events.ts';
 import type { EventDefinition, RowOf } from './field.ts';
-import { smallestOf32, smallestOf64 } from './number-range.ts';
+import { distinctNumbers, type Range, smallestOf32, smallestOf64 } from './number-range.ts';
 
 export type BatchHeader = {
   readonly node: string;
@@ -106,27 +106,47 @@ function writeHeader(into: Writer, type: string, header: BatchHeader, rows: numb
 }
 
 /** False when the column is left out. */
-function encodeNumbers(into: Writer, { key, kind, wide, words }: NumberCells, from: number, to: number): boolean {
-  const signed = kind === 'i32';
-  const { smallest, widthBytes } = wide ? smallestOf64(words, from, to) : smallestOf32(words, from, to, signed);
-  if (widthBytes === 0) {
-    if (smallest === 0 || smallest === 0n) return false;
+function encodeNumbers(into: Writer, cells: NumberCells, from: number, to: number): boolean {
+  const { key, wide, words } = cells;
+  const range = rangeOf(cells, words, from, to);
+  if (range.widthBytes === 0) {
+    if (range.smallest === 0 || range.smallest === 0n) return false;
     writeInteger(into, key);
-    writeInteger(into, smallest);
+    writeInteger(into, range.smallest);
     return true;
   }
   writeInteger(into, key);
-  writeHead(into, MAJOR.array, 2);
-  writeInteger(into, smallest);
-  const stride = wide ? 2 : 1;
-  if (widthBytes === 8) writeNumbers(into, words.subarray(2 * from, 2 * to), 8);
-  else
-    writeNumbers(
-      into,
-      offsetsFrom(words, from, to, stride, Number(BigInt.asUintN(32, BigInt(smallest))), widthBytes),
-      widthBytes,
-    );
+  const distinct = range.widthBytes > 1 ? distinctNumbers(words, wide, from, to) : undefined;
+  if (distinct === undefined) {
+    writeHead(into, MAJOR.array, 2);
+    writeOffsets(into, cells, words, from, to, range);
+    return true;
+  }
+  writeHead(into, MAJOR.array, 3);
+  writeOffsets(into, cells, distinct.words, 0, distinct.count, rangeOf(cells, distinct.words, 0, distinct.count));
+  writeBytes(into, distinct.codes);
   return true;
+}
+
+function rangeOf({ wide, kind }: NumberCells, words: Uint32Array, from: number, to: number): Range {
+  return wide ? smallestOf64(words, from, to) : smallestOf32(words, from, to, kind === 'i32');
+}
+
+/** The smallest number, and what each of [from, to) is above it. */
+function writeOffsets(
+  into: Writer,
+  { wide }: NumberCells,
+  words: Uint32Array,
+  from: number,
+  to: number,
+  { smallest, widthBytes }: Range,
+): void {
+  writeInteger(into, smallest);
+  if (widthBytes === 8) writeNumbers(into, words.subarray(2 * from, 2 * to), 8);
+  else {
+    const low = Number(BigInt.asUintN(32, BigInt(smallest)));
+    writeNumbers(into, offsetsFrom(words, from, to, wide ? 2 : 1, low, widthBytes), widthBytes);
+  }
 }
 
 type Offsets = Uint8Array | Uint16Array | Uint32Array;

@@ -66,6 +66,14 @@ export function readCount(reader: Reader, major: number, limit: number): number 
   return Number(count);
 }
 
+/** Length of the byte string that comes next, without reading it. */
+export function peekBytesLength(reader: Reader): number {
+  const { at } = reader;
+  const length = Number(readHead(reader, MAJOR.bytes));
+  reader.at = at;
+  return length;
+}
+
 /** Reads a whole number of either sign. */
 export function readInteger(reader: Reader): bigint {
   if (peekMajor(reader) === MAJOR.negative) return -1n - readHead(reader, MAJOR.negative);

@@ -70,9 +70,9 @@ function columnReader({ kind }: Field, column: unknown, rows: number): (row: num
   const numberOf = (value: number | bigint) => (big ? BigInt(value) : Number(value));
   if (column === undefined) return () => numberOf(0);
   if (typeof column === 'number' || typeof column === 'bigint') return () => numberOf(column);
-  const [smallest, offsets] = column as [number | bigint, unknown];
+  const [smallest, offsets, which] = column as [number | bigint, unknown, Uint8Array | undefined];
   const numbers = arrayOf(offsets);
-  return (row) => numberOf(BigInt(smallest) + BigInt(numbers[row]!));
+  return (row) => numberOf(BigInt(smallest) + BigInt(numbers[which?.[row] ?? row]!));
 }
 
 function digestAt(column: Uint8Array | undefined, row: number, rows: number): string {

@@ -47,3 +47,45 @@ export function smallestOf64(words: Uint32Array, from: number, to: number): Rang
   if (range > 0xffff_ffff) return { smallest: 0, widthBytes: 8 };
   return { smallest: (BigInt(minHigh) << 32n) | BigInt(minLow), widthBytes: widthOf(range) };
 }
+
+/** Numbers of a column that has few different ones: which they are, and for each row which of them it is. */
+export type Distinct = { readonly count: number; readonly words: Uint32Array; readonly codes: Uint8Array };
+
+const MAX_DISTINCT = 256;
+const SLOT_BITS = 10;
+const FREE = -1;
+
+const slots = new Int16Array(1 << SLOT_BITS);
+const distinctWords = new Uint32Array(2 * MAX_DISTINCT);
+const codeMemory = new Uint8Array(65_536);
+
+/**
+ * Undefined when more than 256, or more than half of the rows, differ. The result is overwritten by the next call. Rows
+ * [from, to) are at most 65,536.
+ */
+export function distinctNumbers(words: Uint32Array, wide: boolean, from: number, to: number): Distinct | undefined {
+  const limit = Math.min(MAX_DISTINCT, (to - from) >> 1);
+  const stride = wide ? 2 : 1;
+  let count = 0;
+  slots.fill(FREE);
+  for (let row = from; row < to; row++) {
+    const low = words[row * stride]!;
+    const high = wide ? words[row * stride + 1]! : 0;
+    // Multiplicative hashing by the golden ratio, D. Knuth, The Art of Computer Programming 3, 6.4.
+    let slot = Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1) >>> (32 - SLOT_BITS);
+    let code = slots[slot]!;
+    while (code !== FREE && (distinctWords[code * stride] !== low || (wide && distinctWords[code * 2 + 1] !== high))) {
+      slot = (slot + 1) & (slots.length - 1);
+      code = slots[slot]!;
+    }
+    if (code === FREE) {
+      if (count === limit) return undefined;
+      code = count++;
+      slots[slot] = code;
+      distinctWords[code * stride] = low;
+      if (wide) distinctWords[code * 2 + 1] = high;
+    }
+    codeMemory[row - from] = code;
+  }
+  return { count, words: distinctWords, codes: codeMemory.subarray(0, to - from) };
+}

@@ -20,19 +20,21 @@ const PRELUDE = `; Messages of the topic bintrail.events: one event type, one co
 ; bintrail-v1.cddl; messages of it are still read.
 ;
 ; The header keys come first and in this order. A column whose values are all zero or empty is left out; one whose
-; values are all equal is that single value. Other numbers are a smallest one, and what each is above it. Typed arrays
-; are little-endian (RFC 8746) and hold exactly \`rows\` elements, of the same width as the number or fewer bytes; an array
-; as wide as an unsigned number stands above 0. Digests are 32 bytes a row, all zero for none. Times are nanoseconds since
-; the Unix epoch. Only definite lengths, no other tags, no floats, no duplicate keys.
+; values are all equal is that single value. Other numbers are a smallest one, and what each row's is above it; or, of up
+; to 256 different numbers, what each of those is above it, and for each row which of them it has, counted from 0. Typed
+; arrays are little-endian (RFC 8746) and as wide as the number or narrower; one as wide as an unsigned number stands above
+; 0. What is there for each row has exactly \`rows\` elements. Digests are 32 bytes a row, all zero for none. Times are
+; nanoseconds since the Unix epoch. Only definite lengths, no other tags, no floats, no duplicate keys.
 
 offsets8 = bytes
 offsets16 = offsets8 / #6.69(bytes)
 offsets32 = offsets16 / #6.70(bytes)
-u8-column = uint / [uint, offsets8]
-u16-column = uint / [uint, offsets16]
-u32-column = uint / [uint, offsets32]
-u64-column = uint / [uint, offsets32] / [0, #6.71(bytes)]
-i32-column = int / [int, offsets32]
+u8-column = uint / [uint, offsets8, ? which]
+u16-column = uint / [uint, offsets16, ? which]
+u32-column = uint / [uint, offsets32, ? which]
+u64-column = uint / [uint, offsets32, ? which] / [0, #6.71(bytes), ? which]
+i32-column = int / [int, offsets32, ? which]
+which = bytes
 digest-column = bytes
 ; distinct texts, and for each row the position of its text, in the narrowest array that holds the largest position
 text-column = bytes / [[+ bytes], bytes / #6.69(bytes) / #6.70(bytes)]
