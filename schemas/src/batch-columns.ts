@@ -73,7 +73,7 @@ export function putText(cells: TextCells, row: number, text: Text): void {
 
 /** A text that the table has forgotten and met anew exists twice: both must get one code. */
 function enterDictionary(cells: TextCells, text: Text): void {
-  const known = cells.table.intern(text.bytes, 0, text.bytes.length);
+  const known = cells.table.own(text);
   if (known.batch !== cells.batch) {
     known.code = cells.dict.push(known) - 1;
     known.batch = cells.batch;

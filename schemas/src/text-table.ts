@@ -20,6 +20,8 @@ export type TextTable = {
   /** The text of source[from, to). */
   readonly intern: (source: Uint8Array, from: number, to: number) => Text;
   readonly internLatin1: (text: string) => Text;
+  /** This table's text of the same bytes as one of any table: they are neither hashed nor copied again. */
+  readonly own: (text: Text) => Text;
 };
 
 /** What a text counts for besides its bytes, and how much of both an era may hold. */
@@ -71,22 +73,28 @@ export function createTextTable(): TextTable {
   const table = createEraTable<Text>(ERA_BYTES);
   let scratch = Buffer.allocUnsafeSlow(256);
 
-  const intern = (source: Uint8Array, from: number, to: number): Text => {
-    const hash = hashBytes(source, from, to);
+  const find = (hash: number, source: Uint8Array, from: number, to: number): Text | undefined => {
     for (let text = table.buckets[hash & table.mask]; text !== undefined; text = text.next) {
       if (text.hash !== hash || !hasBytes(text, source, from, to)) continue;
       if (text.era !== table.era) countEntry(table, text, TEXT_BYTES + to - from);
       return text;
     }
-    // Not the source's own `slice`: that of a Buffer is a view.
-    const bytes: Uint8Array = Uint8Array.prototype.slice.call(source, from, to);
+    return undefined;
+  };
+  const add = (hash: number, bytes: Uint8Array): Text => {
     const text: Text = { hash, next: undefined, era: 0, bytes, batch: -1, code: 0, memo: undefined };
-    addEntry(table, text, TEXT_BYTES + to - from);
+    addEntry(table, text, TEXT_BYTES + bytes.length);
     return text;
   };
+  const intern = (source: Uint8Array, from: number, to: number): Text => {
+    const hash = hashBytes(source, from, to);
+    // Not the source's own `slice`: that of a Buffer is a view.
+    return find(hash, source, from, to) ?? add(hash, Uint8Array.prototype.slice.call(source, from, to));
+  };
+  const own = ({ hash, bytes }: Text): Text => find(hash, bytes, 0, bytes.length) ?? add(hash, bytes);
   const internLatin1 = (text: string): Text => {
     if (text.length > scratch.length) scratch = Buffer.allocUnsafeSlow(2 * text.length);
     return intern(scratch, 0, scratch.write(text, 'latin1'));
   };
-  return { intern, internLatin1 };
+  return { intern, internLatin1, own };
 }

@@ -23,7 +23,7 @@ export function createArgvRedactor(redact: Redact, column: TextTable): ArgvRedac
 
 function makeFit(redact: Redact, column: TextTable, raw: Text): FitArguments {
   const { argv, redacted } = redactJoined(redact, latin1(raw));
-  return { argv: redacted ? column.internLatin1(argv) : column.intern(raw.bytes, 0, raw.bytes.length), redacted };
+  return { argv: redacted ? column.internLatin1(argv) : column.own(raw), redacted };
 }
 
 /** Redaction works on words; on the wire they are joined by NUL bytes. */

@@ -45,7 +45,7 @@ export function createOrigins(out: EventsOut, workloadOf: WorkloadOf): Origins {
     return { workload, containerId, inExec: inExec(workload, containerId), inExit: inExit(workload, containerId) };
   };
   const programOf = (path: Text): Program => {
-    path.memo ??= { path: latin1(path), asParent: parents.intern(path.bytes, 0, path.bytes.length), lastTexts: [] };
+    path.memo ??= { path: latin1(path), asParent: parents.own(path), lastTexts: [] };
     return path.memo as Program;
   };
   return {
