@@ -28,10 +28,11 @@ const AIMS: Readonly<Record<number, Aim>> = {
   1024: { of: 'value', op: '≤', value: 50 },
 };
 
-const LARGE =
-  'times, process ids, arguments and digests, which differ from row to row, are 60 % of it: sent whole, not as differences.';
+const LARGE = 'times, process ids, arguments and digests, which differ from row to row, are most of it.';
 const WHY_MISSED: Readonly<Record<number, string>> = {
-  1: 'nearly all of it are the names of the columns, in every message; a zstd dictionary of them would save half.',
+  1:
+    'it is values: 32 B digest, 45 B times, 75 B other numbers, 200 B paths and names, 75 B keys. Compressed with an ' +
+    'earlier message of the node as the dictionary it would be 203 B; the bus compresses each by itself, from 512 B on.',
   64: LARGE,
   1024: LARGE,
 };
