@@ -3,7 +3,14 @@
  * is all zero or empty is left out, one whose rows are all equal is a single value, and numbers travel as what they are
  * above the smallest of them: small messages stay small.
  */
-import { addRow, type BatchColumns, type NumberCells, openColumns, type TextCells } from './batch-columns.ts';
+import {
+  addRow,
+  type BatchColumns,
+  clearColumns,
+  type NumberCells,
+  openColumns,
+  type TextCells,
+} from './batch-columns.ts';
 import { MAJOR } from './cbor-reader.ts';
 import {
   openWriter,
@@ -46,10 +53,19 @@ export function encodeBatch<D extends EventDefinition>(
   rows: readonly RowOf<D>[],
 ): Uint8Array {
   if (rows.length > MAX_ROWS) throw new RangeError(`a message holds 1 to ${MAX_ROWS} rows`);
-  const columns = openColumns(definition, Math.max(1, rows.length));
-  for (const row of rows) addRow(columns, row);
-  return encodeColumns(columns, header, 0, rows.length);
+  const columns = reusable.get(definition) ?? openColumns(definition, FIRST_ROWS);
+  reusable.set(definition, columns);
+  try {
+    for (const row of rows) addRow(columns, row);
+    return encodeColumns(columns, header, 0, rows.length);
+  } finally {
+    clearColumns(columns);
+  }
 }
+
+/** Opening columns costs more than a message of one row. */
+const reusable = new WeakMap<EventDefinition, BatchColumns>();
+const FIRST_ROWS = 64;
 
 const writer = openWriter(1024 * 1024);
 
