@@ -15,7 +15,8 @@ const COLUMN_NAMES: readonly string[] = [
   ...['argc', 'argv_bytes', 'cwd', 'comm', 'dev', 'generation', 'ino', 'ctime_ns', 'mtime_ns', 'size', 'nlink'],
   ...['writecount', 'fs_magic', 'flags', 'exit_code', 'signal', 'stream', 'seq', 'role', 'event_ts'],
   ...['event_type', 'place', 'seen', 'sent', 'lost', 'probe_version', 'hooks', 'kernel', 'mode', 'outbox_depth'],
-  ...['waiting_digests', 'held_descriptors', 'images'],
+  ...['waiting_digests', 'held_descriptors', 'images', 'cpus'],
+  ...['census_id', 'taken_over', 'execs', 'exits', 'reason'],
 ];
 
 const KEYS = new Map(COLUMN_NAMES.map((name, position) => [name, HEADER_NAMES.length + position]));
