@@ -105,10 +105,13 @@ static __always_inline void describe_file(struct file *file, struct bt_file *out
 	out->ino = BPF_CORE_READ(real, i_ino);
 	out->size = BPF_CORE_READ(real, i_size);
 	out->nlink = BPF_CORE_READ(real, i_nlink);
-	/* Execution denies writing on the inode that was opened: on overlay that is overlay's own. */
-	out->writecount = BPF_CORE_READ(inode, i_writecount.counter);
 	out->fs_magic = BPF_CORE_READ(sb, s_magic);
 	read_times(real, out);
+	/*
+	 * Execution denies writing on the inode that was opened: on overlay that is overlay's own. After the times: a write
+	 * moves them before it copies, so whoever sees the new time and no writer reads the new bytes.
+	 */
+	out->writecount = BPF_CORE_READ(inode, i_writecount.counter);
 	mode = BPF_CORE_READ(real, i_mode);
 	if (mode & S_ISUID)
 		out->flags |= BT_FLAG_SETUID;

@@ -17,6 +17,7 @@ const COLUMN_NAMES: readonly string[] = [
   ...['event_type', 'place', 'seen', 'sent', 'lost', 'probe_version', 'hooks', 'kernel', 'mode', 'outbox_depth'],
   ...['waiting_digests', 'held_descriptors', 'images', 'cpus'],
   ...['census_id', 'taken_over', 'execs', 'exits', 'reason'],
+  ...['ring_backlog_bytes', 'fanotify_backlog_bytes'],
 ];
 
 const KEYS = new Map(COLUMN_NAMES.map((name, position) => [name, HEADER_NAMES.length + position]));

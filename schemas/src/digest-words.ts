@@ -1,5 +1,8 @@
-/** How a digest was read: from the descriptor fanotify held, /proc/<pid>/exe, a mapping, IMA, or an earlier reading. */
-export const DIGEST_SOURCES = ['held', 'exe', 'map_files', 'ima', 'cache'] as const;
+/**
+ * How a digest was read: from the descriptor fanotify held, /proc/<pid>/exe, the same inode opened by its path, a
+ * mapping, IMA, or an earlier reading.
+ */
+export const DIGEST_SOURCES = ['held', 'exe', 'path', 'map_files', 'ima', 'cache'] as const;
 export type DigestSource = (typeof DIGEST_SOURCES)[number];
 
 /**

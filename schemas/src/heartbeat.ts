@@ -21,5 +21,12 @@ export const heartbeat = defineEvent({
     { name: 'outbox_depth', kind: 'u64', from: 'probe', doc: 'Messages not yet handed to the bus.' },
     { name: 'waiting_digests', kind: 'u32', from: 'probe', doc: 'Files waiting to be hashed.' },
     { name: 'held_descriptors', kind: 'u32', from: 'probe', doc: 'File descriptors held for hashing.' },
+    { name: 'ring_backlog_bytes', kind: 'u64', from: 'probe', doc: 'Bytes of events in the ring, not yet read.' },
+    {
+      name: 'fanotify_backlog_bytes',
+      kind: 'u64',
+      from: 'probe',
+      doc: 'Bytes of file events in the kernel, not yet read; 24 for each opened file.',
+    },
   ],
 });

@@ -5,16 +5,16 @@
 import { constants, fstatSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openClock } from '@bintrail/probe/clock.ts';
+import { createDescriptors } from '@bintrail/probe/descriptors.ts';
 import { createDigestPipeline } from '@bintrail/probe/digest-pipeline.ts';
 import { createEventsOut, type EventsOut } from '@bintrail/probe/events-out.ts';
 import { loadLibc } from '@bintrail/probe/ffi.ts';
 import type { FileState } from '@bintrail/probe/file-identity.ts';
-import { startHasher } from '@bintrail/probe/hasher.ts';
 import { openDpkg } from '@bintrail/probe/package-evidence/dpkg.ts';
-import { hasRecord } from '@bintrail/probe/package-evidence/evidence.ts';
 import { createOwnersOf, packageColumns } from '@bintrail/probe/packages.ts';
 import { createRecordPath, type RecordPath } from '@bintrail/probe/record-path.ts';
 import { redactArguments } from '@bintrail/probe/redact.ts';
+import { createOpenedByPid } from '@bintrail/probe/scripts.ts';
 import { workloadOf } from '@bintrail/probe/workload.ts';
 import type { Message } from '@bintrail/runtime/bus.ts';
 import { decodeBatch } from '@bintrail/schemas/batch-decode.ts';
@@ -32,7 +32,6 @@ export type HostObserver = {
 /** Reads every program once, so that all digests are cached when it resolves. */
 export async function openHostObserver(programs: readonly Program[]): Promise<HostObserver> {
   const clock = openClock(loadLibc());
-  const hasher = startHasher(2);
   const ownersOf = createOwnersOf(openDpkg('/'));
   const onFatal = (error: unknown): never => {
     throw error;
@@ -43,11 +42,20 @@ export async function openHostObserver(programs: readonly Program[]): Promise<Ho
     return program && { ...program, writecount: 0, fs_magic: EXT4_MAGIC, flags: 0 };
   };
   const pipeline = createDigestPipeline({
-    ...{ describe, hasher, nowNs: clock.nowNs, tickNs: clock.tickNs, maxFileBytes: 1024 ** 3, onFatal },
-    wantsMd5: async (path, file) => hasRecord(await ownersOf(path, file)),
+    ...{ describe, nowNs: clock.nowNs, tickNs: clock.tickNs },
+    ...{ read: () => {}, openNamed: () => undefined },
   });
-  for (const { path } of programs) pipeline.offer(openSync(path, constants.O_RDONLY), process.pid);
-  while (pipeline.held() > 0) await delay(PROC_SETTLE_MS);
+  const descriptors = createDescriptors({
+    ...{ describe, nowNs: clock.nowNs, tickNs: clock.tickNs, maxFileBytes: 1024 ** 3, rootDev: 0 },
+    ...{ readCached: () => undefined, silence: () => {}, onReleased: () => {} },
+    tell: (told) => {
+      if (told.kind !== 'script') pipeline.tell(told);
+    },
+  });
+  for (const { path } of programs) {
+    descriptors.take(openSync(path, constants.O_RDONLY), process.pid);
+    while (descriptors.held() > 0) await delay(PROC_SETTLE_MS);
+  }
 
   const seqs = new Map<number, bigint>();
   const nextSeq = (stream: number) => {
@@ -57,13 +65,21 @@ export async function openHostObserver(programs: readonly Program[]): Promise<Ho
   };
   const pathTo: HostObserver['pathTo'] = (out) =>
     createRecordPath({
-      ...{ pipeline, out, tickNs: clock.tickNs, nowNs: clock.nowNs, nextSeq, redact: redactArguments },
+      ...{
+        pipeline,
+        out,
+        opened: createOpenedByPid(),
+        tickNs: clock.tickNs,
+        nowNs: clock.nowNs,
+        nextSeq,
+        redact: redactArguments,
+      },
       workloadOf: (cgroupPath) => workloadOf(cgroupPath, (uid) => (uid === 0 ? 'root' : undefined)),
       packagesOf: (asked, evidence, reading) => packageColumns(ownersOf, asked, evidence, reading),
       ...{ stillRuns: () => false, overloaded: () => false, onFatal },
       onUndecodable: () => onFatal(new Error('a record of our own could not be decoded')),
     });
-  return { pathTo, close: hasher.close };
+  return { pathTo, close: async () => descriptors.close() };
 }
 
 /** An outlet to this `publish`, as the probe has it. */

@@ -4,14 +4,13 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { PROBE_MAIN, PROBE_NODE_OPTIONS, probeEnvironment } from '@bintrail/probe/launch.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { numberAt, textAt } from '@bintrail/schemas/row.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
 import { NO_CENSUS } from '../src/e2e/bintrail.ts';
 
-const PROBE = fileURLToPath(new URL('../../services/probe/src/main.ts', import.meta.url));
 const SETTLE_MS = 1_500;
 
 export type ProbeProcess = {
@@ -22,8 +21,9 @@ export type ProbeProcess = {
 
 /** Resolves when the probe is attached and has sent the processes that were there. */
 export async function startProbeProcess(homeDir: string): Promise<ProbeProcess> {
-  const child = fork(PROBE, {
-    env: { ...process.env, BINTRAIL_HOME: homeDir, BINTRAIL_CENSUS: NO_CENSUS },
+  const child = fork(PROBE_MAIN, {
+    env: probeEnvironment({ ...process.env, BINTRAIL_HOME: homeDir, BINTRAIL_CENSUS: NO_CENSUS }),
+    execArgv: PROBE_NODE_OPTIONS,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   await Promise.race([once(child, 'message'), failedStart(child)]);

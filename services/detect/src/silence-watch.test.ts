@@ -27,6 +27,8 @@ const HEARTBEAT = {
   outbox_depth: 0n,
   waiting_digests: 0,
   held_descriptors: 0,
+  ring_backlog_bytes: 0n,
+  fanotify_backlog_bytes: 0n,
 };
 
 let test: TestStore;

@@ -31,6 +31,8 @@ export type BpfObject = {
   readonly alive: () => ImageId[];
   /** Describes a descriptor of this process; undefined when it is not open. */
   readonly describe: (fd: number) => FileState | undefined;
+  /** The program behind `describe`, for other threads. */
+  readonly describeProgramFd: number;
   readonly close: () => void;
 };
 
@@ -54,6 +56,7 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd
   stopCollecting();
   const ringFd = mapFd(libbpf, object, 'exec_ring');
   const ring = openRing(libc, ringFd, RING_BYTES);
+  const describeProgramFd = Number(libbpf.programFd(program(libbpf, object, 'describe_fd')));
   const links: Pointer[] = [];
   const detach = () => {
     for (const link of links.splice(0).reverse()) libbpf.destroyLink(link);
@@ -67,7 +70,8 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd
     recursionMisses: (hook) => recursionMisses(libbpf, program(libbpf, object, hook)),
     snapshot: (pid) => execRecords(iterate(libbpf, libc, program(libbpf, object, 'snapshot'), pid)),
     alive: () => imagesOf(iterate(libbpf, libc, program(libbpf, object, 'alive'), undefined)),
-    describe: descriptorProgram(libbpf, libc, program(libbpf, object, 'describe_fd')),
+    describe: descriptorProgram(libbpf, libc, describeProgramFd),
+    describeProgramFd,
     detach,
     close: () => {
       detach();
@@ -148,8 +152,8 @@ function recursionMisses(libbpf: Libbpf, hook: Pointer): bigint {
   return info.getBigUint64(RECURSION_MISSES_AT, true);
 }
 
-function descriptorProgram(libbpf: Libbpf, libc: Libc, describeFd: Pointer): BpfObject['describe'] {
-  const fd = Number(libbpf.programFd(describeFd));
+/** Runs describe_fd, which any thread may do: it looks at the descriptors of the process that calls. */
+export function descriptorProgram(libbpf: Libbpf, libc: Libc, fd: number): BpfObject['describe'] {
   const page = nativePage(libc);
   const requestAt = 256;
   page.view.setBigUint64(0, BigInt(TEST_RUN_OPTS_BYTES), true);

@@ -1,44 +1,44 @@
-/**
- * From open descriptors to digests: each file state is read once, however many descriptors and execs ask for it, and
- * no descriptor is held longer than its reading takes (a held one keeps its filesystem from being unmounted).
- */
-import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
+/** Which reading answers for which exec: the main thread's ledger of what the reader has under way, and has found. */
+import { closeSync, constants, openSync } from 'node:fs';
 import { createLru } from '@bintrail/runtime/lru.ts';
 import type { DigestReason, DigestSource } from '@bintrail/schemas/digest-words.ts';
+import type { Told } from './descriptors.ts';
 import { type FileState, identityKey, inodeKey, sameContentFields } from './file-identity.ts';
-import type { Hasher } from './hasher.ts';
 import { isCacheable, type Reading } from './reading.ts';
 
-/** A file as a descriptor showed it: which process opened it for execution, and under which path of our own view. */
-export type Sighted = { readonly pid: number; readonly state: FileState; readonly path: string; readonly atNs: bigint };
-
 export type DigestPipeline = {
-  /** Takes over a descriptor that fanotify delivered. Returns what it is, or undefined when it cannot be described. */
-  readonly offer: (fd: number, pid: number) => Sighted | undefined;
+  /** Takes in what the reader tells. */
+  readonly tell: (told: Exclude<Told, { kind: 'script' }>) => void;
   /** A finished reading that may answer for this file; undefined when there is none. */
   readonly known: (file: FileState) => Reading | undefined;
-  /**
-   * Calls back when the reading under way for this file ends, before its descriptor is closed. False when none is:
-   * then the file was never handed to us, or too long ago.
-   */
+  /** Calls back when the reading under way for this file ends. False when none is. */
   readonly whenRead: (file: FileState, callback: (reading: Reading) => void) => boolean;
-  /** Opens the program of a running process, for files fanotify cannot mark. Returns why it could not. */
+  /**
+   * Opens the program of a running process, or what its path still names, for files fanotify cannot mark and for known
+   * ones whose state moved without being written. Returns why it could not.
+   */
   readonly offerRunning: (pid: number, file: FileState, path: string) => DigestReason | undefined;
-  readonly held: () => number;
 };
 
 export type PipelineOptions = {
   readonly describe: (fd: number) => FileState | undefined;
-  readonly hasher: Hasher;
   readonly nowNs: () => bigint;
   readonly tickNs: bigint;
-  readonly maxFileBytes: number;
-  /** Whether a package records an MD5 for this path, so that one must be computed from the same bytes. */
-  readonly wantsMd5: (path: string, file: FileState) => Promise<boolean>;
-  readonly onFatal: (error: unknown) => void;
+  /** Hands a descriptor to the reader, who owns it from then on and tells of it by this id. */
+  readonly read: (request: Request) => void;
+  /** Opens what a path names without ever waiting for it (O_PATH); undefined when that is not possible. */
+  readonly openNamed: (path: string) => number | undefined;
 };
 
-type Job = { readonly state: FileState; readonly callbacks: ((reading: Reading) => void)[] };
+type Request = {
+  readonly id: number;
+  readonly fd: number;
+  readonly source: DigestSource;
+  readonly state: FileState;
+  readonly path: string;
+};
+
+type Job = { readonly id: number; readonly state: FileState; readonly callbacks: ((reading: Reading) => void)[] };
 
 const CACHE_ENTRIES = 65_536;
 /**
@@ -49,117 +49,96 @@ const RECENT_ENTRIES = 16_384;
 const RECENT_NS = 5_000_000_000n;
 
 export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
+  /** By inode: a cached reading of an earlier state can never answer `exact` again. */
   const cache = createLru<string, Reading>(CACHE_ENTRIES);
   const recent = createLru<string, Reading[]>(RECENT_ENTRIES);
-  const jobs = new Map<string, Job[]>();
-  let held = 0;
+  const jobs = new Map<number, Job>();
+  const jobsByInode = new Map<string, Job[]>();
+  let ownIds = -1;
 
-  const finish = (job: Job, reading: Reading) => {
+  const begin = (id: number, state: FileState) => {
+    const job: Job = { id, state, callbacks: [] };
+    const key = inodeKey(state);
+    jobs.set(id, job);
+    jobsByInode.set(key, [...(jobsByInode.get(key) ?? []), job]);
+  };
+  const finish = (id: number, reading: Reading) => {
+    const job = jobs.get(id);
+    if (job === undefined) return;
+    jobs.delete(id);
     const key = inodeKey(job.state);
-    const others = (jobs.get(key) ?? []).filter((other) => other !== job);
-    if (others.length > 0) jobs.set(key, others);
-    else jobs.delete(key);
-    if (isCacheable(reading, options.tickNs)) cache.set(identityKey(reading.before), reading);
-    const fresh = (recent.touch(key) ?? []).filter((old) => options.nowNs() - old.startedNs < RECENT_NS);
-    recent.set(key, [...fresh, reading]);
+    const others = (jobsByInode.get(key) ?? []).filter((other) => other !== job);
+    if (others.length > 0) jobsByInode.set(key, others);
+    else jobsByInode.delete(key);
+    if (isCacheable(reading, options.tickNs)) cache.set(key, reading);
+    else {
+      const fresh = (recent.touch(key) ?? []).filter((old) => options.nowNs() - old.startedNs < RECENT_NS);
+      recent.set(key, [...fresh, reading]);
+    }
     for (const callback of job.callbacks) callback(reading);
   };
-
-  const start = (fd: number, source: DigestSource, state: FileState, path: string) => {
-    const job: Job = { state, callbacks: [] };
-    const key = inodeKey(state);
-    jobs.set(key, [...(jobs.get(key) ?? []), job]);
-    held += 1;
-    readDescriptor(options, fd, source, state, path)
-      .then((reading) => finish(job, reading))
-      .catch(options.onFatal)
-      .finally(() => {
-        held -= 1;
-        closeSync(fd);
-      });
+  const cached = (file: FileState): Reading | undefined => {
+    const reading = cache.touch(inodeKey(file));
+    return reading !== undefined && identityKey(reading.before) === identityKey(file) ? reading : undefined;
   };
-
-  /** Starts a reading unless one of the very same state is cached or under way; then the descriptor is not needed. */
-  const take = (fd: number, source: DigestSource, state: FileState, path: string) => {
-    const identity = identityKey(state);
-    const underWay = jobs.get(inodeKey(state))?.some((job) => identityKey(job.state) === identity);
-    if (cache.touch(identity) !== undefined || underWay) closeSync(fd);
-    else start(fd, source, state, path);
-  };
-
-  const offer = (fd: number, pid: number): Sighted | undefined => {
-    const state = look(options, fd);
-    if (state === undefined) {
-      closeSync(fd);
-      return undefined;
-    }
-    const path = readlinkSync(`/proc/self/fd/${fd}`, 'latin1').replace(/ \(deleted\)$/, '');
-    take(fd, 'held', state, path);
-    return { pid, state, path, atNs: options.nowNs() };
-  };
-
-  const offerRunning = (pid: number, file: FileState, path: string): DigestReason | undefined => {
-    const fd = openRunning(pid);
-    if (typeof fd === 'string') return fd;
-    const state = look(options, fd);
-    if (state === undefined || inodeKey(state) !== inodeKey(file)) {
-      closeSync(fd);
-      return 'vanished';
-    }
-    start(fd, 'exe', state, path);
-    return undefined;
-  };
-
-  const known = (file: FileState) => {
-    const cached = cache.touch(identityKey(file));
-    if (cached !== undefined) return cached;
+  const known = (file: FileState): Reading | undefined => {
     const readings = recent.touch(inodeKey(file)) ?? [];
-    return readings.findLast((reading) => sameContentFields(reading.before, file)) ?? readings.at(-1);
+    return cached(file) ?? readings.findLast((reading) => sameContentFields(reading.before, file)) ?? readings.at(-1);
   };
   const whenRead = (file: FileState, callback: (reading: Reading) => void) => {
-    const candidates = jobs.get(inodeKey(file)) ?? [];
+    const candidates = jobsByInode.get(inodeKey(file)) ?? [];
     const job = candidates.findLast((one) => sameContentFields(one.state, file)) ?? candidates.at(-1);
     job?.callbacks.push(callback);
     return job !== undefined;
   };
-  return { offer, known, whenRead, offerRunning, held: () => held };
+  const offerRunning = (pid: number, file: FileState, path: string): DigestReason | undefined => {
+    const opened = openAgain(options, pid, file, path);
+    const id = ownIds--;
+    const earlier = cache.get(inodeKey(file));
+    if (typeof opened === 'object') {
+      begin(id, opened.state);
+      options.read({ id, ...opened, path });
+    } else if (earlier !== undefined && sameContentFields(earlier.before, file)) {
+      // Gone before it could be read again: what it was before only its metadata moved.
+      begin(id, file);
+      queueMicrotask(() => finish(id, { ...earlier, after: earlier.before }));
+    } else return opened;
+    return undefined;
+  };
+  return {
+    tell: (told) => (told.kind === 'begun' ? begin(told.id, told.state) : finish(told.id, told.reading)),
+    ...{ known, whenRead, offerRunning },
+  };
 }
 
-/** fstat first: on multigrain filesystems a queried ctime makes every later change visible (Linux 6.13). */
-function look(options: PipelineOptions, fd: number): FileState | undefined {
-  fstatSync(fd);
-  return options.describe(fd);
+type Opened = { readonly fd: number; readonly source: DigestSource; readonly state: FileState };
+
+function openAgain(options: PipelineOptions, pid: number, file: FileState, path: string): Opened | DigestReason {
+  const running = openFile(`/proc/${pid}/exe`);
+  const first = typeof running === 'number' ? described(options, running, 'exe', file) : running;
+  if (typeof first === 'object') return first;
+  const named = options.openNamed(path);
+  if (named === undefined) return first;
+  const state = options.describe(named);
+  const reopened =
+    state !== undefined && inodeKey(state) === inodeKey(file) ? openFile(`/proc/self/fd/${named}`) : first;
+  closeSync(named);
+  return typeof reopened === 'number' ? described(options, reopened, 'path', file) : reopened;
 }
 
-function openRunning(pid: number): number | DigestReason {
+/** Owns the descriptor; closes it when it is another file's. */
+function described(options: PipelineOptions, fd: number, source: DigestSource, file: FileState): Opened | DigestReason {
+  const state = options.describe(fd);
+  if (state !== undefined && inodeKey(state) === inodeKey(file)) return { fd, source, state };
+  closeSync(fd);
+  return 'vanished';
+}
+
+function openFile(path: string): number | DigestReason {
   try {
-    return openSync(`/proc/${pid}/exe`, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOATIME);
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOATIME);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return code === 'ENOENT' || code === 'ESRCH' ? 'vanished' : 'unreadable';
   }
-}
-
-async function readDescriptor(
-  options: PipelineOptions,
-  fd: number,
-  source: DigestSource,
-  before: FileState,
-  path: string,
-): Promise<Reading> {
-  const startedNs = options.nowNs();
-  const failed = (failure: DigestReason): Reading => ({
-    source,
-    before,
-    after: undefined,
-    startedNs,
-    sha256: '',
-    md5: undefined,
-    failure,
-  });
-  if (before.size > BigInt(options.maxFileBytes)) return failed('too_large');
-  const wantMd5 = path !== '' && (await options.wantsMd5(path, before));
-  const { failure, sha256, md5 } = await options.hasher.hash(fd, Number(before.size), wantMd5);
-  if (failure !== '') return failed(failure);
-  return { source, before, after: options.describe(fd), startedNs, sha256, md5, failure: '' };
 }

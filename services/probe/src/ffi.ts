@@ -38,6 +38,11 @@ export function loadLibc() {
     fanotifyMark: libc.func(
       'int fanotify_mark(int fd, unsigned int flags, uint64_t mask, int dirfd, const char *path)',
     ),
+    preadv2: libc.func('int64_t preadv2(int fd, void *iov, int count, int64_t offset, int flags)'),
+    ioctl: libc.func('int ioctl(int fd, unsigned long request, uint32_t *out)'),
+    setrlimit: libc.func('int setrlimit(int resource, uint64_t *limit)'),
+    getrlimit: libc.func('int getrlimit(int resource, uint64_t *limit)'),
+    openat2: libc.func('long syscall(long number, int dirfd, uint8_t *path, uint64_t *how, size_t size)'),
     clockGettime: libc.func('int clock_gettime(int clock, int64_t *timespec)'),
     clockGetres: libc.func('int clock_getres(int clock, int64_t *timespec)'),
     // Variadic in its manual; on x64 and arm64 Linux integers are passed alike.
@@ -118,8 +123,8 @@ export function nativePage(libc: Libc): { pointer: Pointer; view: DataView } {
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
 export const MAP_SHARED = 1;
-const MAP_PRIVATE = 2;
-const MAP_ANONYMOUS = 0x20;
+export const MAP_PRIVATE = 2;
+export const MAP_ANONYMOUS = 0x20;
 
 export function isMapFailed(pointer: Pointer): boolean {
   return pointer === 0xffff_ffff_ffff_ffffn;

@@ -5,7 +5,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { integer, readConfig, required, setting, sizeBytes, text } from '@bintrail/runtime/config.ts';
+import { readConfig, required, setting, sizeBytes, text } from '@bintrail/runtime/config.ts';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
 import { createShutdown } from '@bintrail/runtime/shutdown.ts';
@@ -16,7 +16,7 @@ import { checkHost, localUserNames, readBootId } from './host.ts';
 import { startProbe } from './probe.ts';
 import { redactArguments } from './redact.ts';
 
-// libuv reads this at its first use: epoll_wait occupies one thread for good, and file reads must not wait for it.
+// libuv reads this at its first use: two threads wait in epoll_wait for good, and four may hang on a disk.
 process.env.UV_THREADPOOL_SIZE ??= '8';
 
 const BPF_OBJECT = fileURLToPath(new URL('../../../bpf/build/bintrail.bpf.o', import.meta.url));
@@ -38,7 +38,6 @@ try {
     node: setting('BINTRAIL_NODE', text, hostname()),
     maxFileBytes: setting('BINTRAIL_MAX_FILE_SIZE', sizeBytes, 1024 ** 3),
     censusFolder: setting('BINTRAIL_CENSUS', text, CENSUS_FOLDER),
-    hashThreads: setting('BINTRAIL_HASH_THREADS', integer({ min: 1, max: 64 }), 2),
   });
   checkHost(BPF_OBJECT);
   const bus = openSqliteBus({ path: join(config.homeDir, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
@@ -46,7 +45,7 @@ try {
   const probe = await startProbe({
     ...{ censusObjectPath: CENSUS_OBJECT, censusFolder: config.censusFolder },
     ...{ bpfObjectPath: BPF_OBJECT, node: config.node, boot: readBootId() },
-    ...{ maxFileBytes: config.maxFileBytes, hashThreads: config.hashThreads },
+    ...{ maxFileBytes: config.maxFileBytes },
     ...{ userName: localUserNames(), redact: redactArguments, log },
     publish: (message) => bus.publish(TOPICS.events, [message]),
   });

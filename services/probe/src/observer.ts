@@ -2,9 +2,10 @@
  * Puts events together: what the kernel said, whose workload it was, and the digest of what ran. A row waits a moment
  * for its own digest and no other's; then it leaves as `pending`, and a digest event follows.
  */
-import type { DigestReason } from '@bintrail/schemas/digest-words.ts';
+import { type DigestReason, type DigestStrength, STRONG } from '@bintrail/schemas/digest-words.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
-import type { DigestPipeline, Sighted } from './digest-pipeline.ts';
+import type { Sighted } from './descriptors.ts';
+import type { DigestPipeline } from './digest-pipeline.ts';
 import type { EventsOut, Row } from './events-out.ts';
 import type { FileState } from './file-identity.ts';
 import type { ImageTable } from './image-table.ts';
@@ -94,7 +95,15 @@ export function createObserver(options: ObserverOptions): Observer {
   };
   const onReading = (subject: Subject, reading: Reading) => {
     const executed = { file: subject.file, tsNs: subject.tsNs };
-    resolve(subject, evidenceFrom(executed, reading, options.tickNs, subject.stillRuns), reading);
+    const evidence = evidenceFrom(executed, reading, options.tickNs, subject.stillRuns);
+    const another = (later: Reading) => {
+      const found = evidenceFrom(executed, later, options.tickNs, subject.stillRuns);
+      if (STRONG.includes(found.digest_strength as DigestStrength)) resolve(subject, found, later);
+      else resolve(subject, evidence, reading);
+    };
+    if (!isWorthAnother(subject, evidence, reading) || !readAgain(options.pipeline, subject, another)) {
+      resolve(subject, evidence, reading);
+    }
   };
 
   const begin = (subject: Subject) => {
@@ -132,6 +141,19 @@ export function createObserver(options: ObserverOptions): Observer {
     for (const subject of waiting) settle(subject, noDigest('timeout'), NO_PACKAGE);
   };
   return { onExec, onOpened: options.opened.remember, sweep, finish, waiting: () => waiting.size };
+}
+
+/**
+ * The reader is often faster than execve: what it read before the exec proves nothing of a file that had just changed,
+ * but a program that still runs can be read once more.
+ */
+function isWorthAnother(subject: Subject, { digest_strength, digest_reason }: Evidence, reading: Reading): boolean {
+  const isUnsure = digest_strength === 'racy' || digest_strength === 'metadata' || digest_reason === 'changed';
+  return subject.event === 'exec' && isUnsure && reading.startedNs < subject.tsNs && subject.stillRuns();
+}
+
+function readAgain(pipeline: DigestPipeline, { row, file }: Subject, callback: (reading: Reading) => void): boolean {
+  return pipeline.offerRunning(row.pid, file, row.path) === undefined && pipeline.whenRead(file, callback);
 }
 
 /** Adds what user space knows: the workload, the parent's path, and arguments fit to leave the machine. */
@@ -178,7 +200,7 @@ function execSubject(options: ObserverOptions, row: Row<'exec'>, nowNs: bigint):
  * says nothing of the time before, so the flag is dropped. Nobody denies writing to a running script: never `alive`.
  */
 function scriptSubject(options: ObserverOptions, exec: Row<'exec'>, nowNs: bigint): Subject {
-  const found = options.opened.script(exec.pid, exec.filename, exec);
+  const found = options.opened.script(exec.pid, exec.filename, exec.ts);
   const state = found?.state ?? UNSEEN_FILE;
   const { pid, self_exec_id, start_ns, uid, workload, container_id, image, ts } = exec;
   const row: Row<'load'> = {

@@ -4,6 +4,7 @@ import { Transient } from '@bintrail/runtime/errors.ts';
 import { createLru } from '@bintrail/runtime/lru.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import { type FileState, identityKey } from './file-identity.ts';
+import { isRemoteMagic } from './mounts.ts';
 import type { DpkgDatabase } from './package-evidence/dpkg.ts';
 import { compare, hasRecord, type Owner } from './package-evidence/evidence.ts';
 import type { Evidence, Reading } from './reading.ts';
@@ -39,7 +40,8 @@ export async function packageColumns(
   reading: Reading | undefined,
 ): Promise<PackageColumns> {
   if (asked.container_id !== '' || asked.flags & NAMELESS || evidence.digest_strength === 'metadata') return NO_PACKAGE;
-  if (!namesInode(asked.path, asked.file.ino)) return NO_PACKAGE;
+  // Looking a path up asks the server of a remote filesystem, which may never answer.
+  if (isRemoteMagic(asked.file.fs_magic) || !namesInode(asked.path, asked.file.ino)) return NO_PACKAGE;
   const owners = await ownersOf(asked.path, asked.file);
   const first = owners[0];
   if (first === undefined) return NO_PACKAGE;

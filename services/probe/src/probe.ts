@@ -8,21 +8,22 @@ import type { Redact } from './argv-redactor.ts';
 import { type BpfObject, loadBpfObject } from './bpf-object.ts';
 import { type Census, isCounting, openCensus } from './census.ts';
 import { type Clock, openClock } from './clock.ts';
-import { createDigestPipeline, type DigestPipeline } from './digest-pipeline.ts';
+import { createDigestPipeline } from './digest-pipeline.ts';
 import { createEventsOut, type EventsOut, type Row } from './events-out.ts';
 import { type Fanotify, openFanotify } from './fanotify.ts';
 import { loadLibbpf, loadLibc } from './ffi.ts';
-import { startHasher } from './hasher.ts';
 import { mountsToMark, parseMountInfo } from './mounts.ts';
+import { openNamed } from './named-file.ts';
 import type { Observer } from './observer.ts';
 import { openDpkg } from './package-evidence/dpkg.ts';
-import { hasRecord } from './package-evidence/evidence.ts';
 import { createOwnersOf, packageColumns } from './packages.ts';
+import { type Reader, startReader } from './reader.ts';
 import { openRecordBuffer, type RecordBuffer, recordView } from './record-buffer.ts';
 import type { Intake } from './record-intake.ts';
 import { createRecordPath } from './record-path.ts';
 import { decodeExecRecord, snapshotRows, stillRuns } from './records.ts';
-import { createReporter, newTally, type Report, type Tally } from './report.ts';
+import { createReporter, newTally, type Report } from './report.ts';
+import { createOpenedByPid } from './scripts.ts';
 import { EPOLLIN, EPOLLPRI, openWakeup } from './wakeup.ts';
 import { type UserNames, workloadOf } from './workload.ts';
 
@@ -39,7 +40,6 @@ export type ProbeOptions = {
   readonly redact: Redact;
   readonly log: Log;
   readonly maxFileBytes: number;
-  readonly hashThreads: number;
 };
 
 export type Probe = {
@@ -51,11 +51,9 @@ export type Probe = {
   readonly close: () => Promise<void>;
 };
 
-const MAX_HELD = 512;
 /** Records of the ring that may wait in memory for their descriptors; the rest waits in the ring. */
 const RING_BATCH = 8_192;
 const RING_BATCH_BYTES = 4 * 1024 * 1024;
-const DESCRIPTOR_BATCH = 256;
 /** How long after a full queue a missing descriptor is put down to it. */
 const OVERLOAD_NS = 10_000_000_000n;
 const SWEEP_MS = 100;
@@ -79,7 +77,6 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const clock = openClock(libc);
   const failure = Promise.withResolvers<never>();
   const tally = newTally();
-  const hasher = startHasher(options.hashThreads);
   const dpkg = openDpkg('/');
   // Loads the index now, so that the first programs need not wait for it.
   await dpkg.ownersOf('/');
@@ -90,26 +87,31 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     onRetry: (error) => options.log.warn({ err: error }, 'the bus did not take a message; it is kept and tried again'),
   });
   const nextSeq = createStreams();
-  const pipeline = createDigestPipeline({
-    ...{ describe: bpf.describe, hasher, nowNs: clock.nowNs, tickNs: clock.tickNs, maxFileBytes: options.maxFileBytes },
-    wantsMd5: async (path, file) => hasRecord(await ownersOf(path, file)),
+  const opened = createOpenedByPid();
+  const reader: Reader = startReader({
+    ...{ libc, bpf, fanotifyFd: fanotify.fd, tickNs: clock.tickNs, maxFileBytes: options.maxFileBytes },
+    onTold: (told) => (told.kind === 'script' ? opened.remember(told.sighted) : pipeline.tell(told)),
     onFatal: failure.reject,
   });
+  const pipeline = createDigestPipeline({
+    ...{ describe: bpf.describe, nowNs: clock.nowNs, tickNs: clock.tickNs },
+    ...{ read: reader.read, openNamed: (path) => openNamed(libc, path) },
+  });
   const { observer, intake } = createRecordPath({
-    ...{ pipeline, out, tickNs: clock.tickNs, nowNs: clock.nowNs, nextSeq, redact: options.redact },
+    ...{ pipeline, out, opened, tickNs: clock.tickNs, nowNs: clock.nowNs, nextSeq, redact: options.redact },
     workloadOf: (cgroupPath) => workloadOf(cgroupPath, options.userName),
     packagesOf: (asked, evidence, reading) => packageColumns(ownersOf, asked, evidence, reading),
     stillRuns: (row) => stillRuns(bpf, row),
-    overloaded: () => clock.nowNs() - tally.overflowedAtNs < OVERLOAD_NS,
+    overloaded: () => clock.nowNs() - reader.figure('overflowedAtNs') < OVERLOAD_NS,
     onFatal: failure.reject,
     onUndecodable: () => {
       tally.undecodable += 1n;
     },
   });
   const reportAt = createReporter({
-    ...{ bpf, census, out, tally, nextSeq },
+    ...{ bpf, census, out, tally, nextSeq, reader },
     waitingDigests: observer.waiting,
-    heldDescriptors: pipeline.held,
+    fanotifyBacklogBytes: fanotify.backlogBytes,
   });
 
   const arrived = openRecordBuffer(RING_BATCH, RING_BATCH_BYTES);
@@ -117,7 +119,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   // What a run says of itself lies between its first hook and its last: two overlap only if both were watching.
   const report: Report = (mode) => reportAt(detachedAtNs ?? clock.nowNs(), mode);
   const world: World = {
-    ...{ bpf, fanotify, clock, observer, intake, pipeline, tally, arrived, out, report, log: options.log },
+    ...{ bpf, fanotify, clock, observer, intake, reader, arrived, out, report, log: options.log },
   };
   const attachedAtNs = clock.nowNs();
   bpf.attach();
@@ -134,8 +136,8 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     observer.finish();
     report('stopping');
     await out.close();
+    await reader.close();
     fanotify.close();
-    await hasher.close();
     bpf.close();
     if (isCounting(census)) census.close();
   };
@@ -159,8 +161,7 @@ type World = {
   readonly fanotify: Fanotify;
   readonly clock: Clock;
   readonly observer: Observer;
-  readonly pipeline: DigestPipeline;
-  readonly tally: Tally;
+  readonly reader: Reader;
   readonly intake: Intake;
   readonly arrived: RecordBuffer;
   readonly out: EventsOut;
@@ -173,7 +174,6 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
   const bell = Number(libc.eventfd(0, 0));
   const mountInfo = openSync('/proc/self/mountinfo', 'r');
   wakeup.watch(world.bpf.ringFd, EPOLLIN);
-  wakeup.watch(world.fanotify.fd, EPOLLIN);
   wakeup.watch(bell, EPOLLIN);
   // proc_pid_mountinfo(5): a change of the mounts shows as POLLPRI.
   wakeup.watch(mountInfo, EPOLLPRI);
@@ -185,11 +185,12 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
     while (!stopped) {
       const ready = await wakeup.wait(IDLE_WAIT_MS);
       if (ready.includes(mountInfo)) markMounts(world.fanotify, world.log);
-      while (!turn(world)) await new Promise((resolve) => setTimeout(resolve, 1));
+      await turn(world);
       sweeper.arm();
       if (ready.length > 0) await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
     }
-    while (!turn(world) || world.bpf.ring.backlogBytes() > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    do await turn(world);
+    while (world.bpf.ring.backlogBytes() > 0);
     sweeper.stop();
     clearInterval(reporter);
     clearInterval(looker);
@@ -221,16 +222,17 @@ function createSweeper({ observer, clock }: World): { arm: () => void; stop: () 
 }
 
 /**
- * One round: the ring first, then fanotify until it is empty. A file is handed over before its exec is announced, so
- * once the queue was seen empty every exec read before has its descriptor. False when descriptors ran out before that:
- * the execs wait, and what is queued stays in the kernel, until some are hashed and closed.
+ * One round: the ring first, then the descriptors. A file is handed over before its exec is announced, so once the queue
+ * was seen empty every exec read before has its descriptor. Execs that need none go on at once.
  */
-function turn(world: World): boolean {
-  world.bpf.ring.drain(world.arrived);
-  world.intake.takeKnown(world.arrived, world.clock.bootOffsetNs());
-  if (!takeDescriptors(world)) return false;
-  world.intake.takeRest(world.arrived, world.clock.bootOffsetNs(), world.clock.nowNs());
-  return true;
+async function turn(world: World): Promise<void> {
+  const { clock, intake, arrived } = world;
+  world.bpf.ring.drain(arrived);
+  intake.takeKnown(arrived, clock.bootOffsetNs());
+  if (arrived.count > 0 && !(await world.reader.caughtUp())) {
+    world.log.warn({}, 'descriptors come late: digests of new files may be missing');
+  }
+  intake.takeRest(arrived, clock.bootOffsetNs(), clock.nowNs());
 }
 
 /** Passes on who was there before. An exec between attaching and the snapshot is in both: its own event stands for it. */
@@ -246,24 +248,6 @@ function takeSnapshot({ bpf, clock, arrived, observer }: World): void {
   for (const row of rows) {
     if (!live.has(imageOf(row))) observer.onExec(row, clock.nowNs());
   }
-}
-
-/** Takes over all queued descriptors; false when as many are held as may be. */
-function takeDescriptors({ fanotify, pipeline, observer, clock, tally }: World): boolean {
-  for (let room = MAX_HELD - pipeline.held(); room > 0; room = MAX_HELD - pipeline.held()) {
-    const limit = Math.min(room, DESCRIPTOR_BATCH);
-    const { files, overflows, failed } = fanotify.read(limit);
-    tally.delivered += BigInt(files.length);
-    tally.overflows += BigInt(overflows);
-    if (overflows > 0) tally.overflowedAtNs = clock.nowNs();
-    tally.unopened += BigInt(failed);
-    for (const { fd, pid } of files) {
-      const sighted = pipeline.offer(fd, pid);
-      if (sighted !== undefined) observer.onOpened(sighted);
-    }
-    if (files.length < limit) return true;
-  }
-  return false;
 }
 
 /** Linux 6.5 lets a mark on the real filesystem see executions through an overlay; marking both doubles them. */

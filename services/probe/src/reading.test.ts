@@ -38,6 +38,23 @@ test('within two ticks of its last change an unchanged file is racy, unless it s
   assert.equal(strengthOf(running, CHANGED_NS + 2n * TICK_NS, readingOf()), 'exact');
 });
 
+test('a reading that began before the exec never shows that the file still runs as it was read', () => {
+  const tsNs = CHANGED_NS + 1n;
+  assert.equal(strengthOf(running, tsNs, readingOf({ startedNs: tsNs - 1n }), true), 'racy');
+  assert.equal(strengthOf(running, tsNs, readingOf({ startedNs: tsNs }), true), 'alive');
+  const moved = { ...idle, ctime_ns: CHANGED_NS + 5n };
+  const before = readingOf({ before: moved, after: moved, startedNs: LONG_AFTER_NS - 1n });
+  assert.equal(strengthOf(running, LONG_AFTER_NS, before, true), 'metadata');
+});
+
+test('what was read within the tick of its change is not exact for an exec that came later', () => {
+  const early = readingOf({ startedNs: CHANGED_NS + TICK_NS });
+  assert.equal(strengthOf(running, LONG_AFTER_NS, early), 'racy', 'it may have been written once more in that tick');
+  const fine = { ...idle, flags: flagBit('fine_ctime') };
+  const queried = readingOf({ before: fine, after: fine, startedNs: CHANGED_NS + TICK_NS });
+  assert.equal(strengthOf(running, LONG_AFTER_NS, queried), 'exact');
+});
+
 test('a ctime that was queried before the exec makes later changes visible on multigrain filesystems', () => {
   assert.equal(strengthOf({ ...running, flags: flagBit('fine_ctime') }, CHANGED_NS, readingOf()), 'exact');
 });

@@ -64,8 +64,10 @@ function isAnonymousDevice(file: FileState): boolean {
 export type Executed = { readonly file: FileState; readonly tsNs: bigint };
 
 /**
- * The evidence a reading gives for one exec. `stillRuns` is asked last and at most once: whether this very program
- * image still ran the file after the reading, which kept everyone from writing to it since the exec.
+ * The evidence a reading gives for one exec. Between the two nothing may have changed unseen: the earlier of them must
+ * have been settled, and the exec too. `stillRuns` is asked last and at most once: whether this very program
+ * image still ran the file after the reading, which kept everyone from writing to it since the exec. Of a reading that
+ * began before the exec that says nothing.
  */
 export function evidenceFrom(exec: Executed, reading: Reading, tickNs: bigint, stillRuns: () => boolean): Evidence {
   const { before, after } = reading;
@@ -78,7 +80,10 @@ export function evidenceFrom(exec: Executed, reading: Reading, tickNs: bigint, s
     return { ...digest, digest_strength: 'writable' };
   }
   const unchanged = identityKey(exec.file) === identityKey(before) && identityKey(before) === identityKey(after);
-  if (unchanged && isSettled(exec.file, exec.tsNs, tickNs)) return { ...digest, digest_strength: 'exact' };
-  if (stillRuns()) return { ...digest, digest_strength: 'alive' };
+  const readAfter = reading.startedNs >= exec.tsNs;
+  const wouldShow =
+    isSettled(exec.file, exec.tsNs, tickNs) && (readAfter || isSettled(before, reading.startedNs, tickNs));
+  if (unchanged && wouldShow) return { ...digest, digest_strength: 'exact' };
+  if (readAfter && stillRuns()) return { ...digest, digest_strength: 'alive' };
   return { ...digest, digest_strength: unchanged ? 'racy' : 'metadata' };
 }

@@ -16,6 +16,7 @@ import { openRecordBuffer, recordView } from './record-buffer.ts';
 import { createRecordPath } from './record-path.ts';
 import { decodeExecRecord } from './records.ts';
 import { redactArguments } from './redact.ts';
+import { createOpenedByPid } from './scripts.ts';
 
 const SECOND = 1_000_000_000n;
 /** When the file was last changed, read, and run, on the boot clock and the wall clock alike. */
@@ -52,11 +53,19 @@ function openPath(context: TestContext) {
     },
   });
   const pipeline: DigestPipeline = {
-    ...{ offer: () => undefined, whenRead: () => false, offerRunning: () => 'vanished', held: () => 0 },
+    ...{ tell: () => {}, whenRead: () => false, offerRunning: () => 'vanished' },
     known: (file) => (identityKey(file) === identityKey(READING.before) ? READING : undefined),
   };
   const { observer, intake } = createRecordPath({
-    ...{ pipeline, out, tickNs: TICK_NS, redact: redactArguments, nowNs: () => RUN, nextSeq: () => 0n },
+    ...{
+      pipeline,
+      out,
+      opened: createOpenedByPid(),
+      tickNs: TICK_NS,
+      redact: redactArguments,
+      nowNs: () => RUN,
+      nextSeq: () => 0n,
+    },
     workloadOf: (path) => ({ workload: `w${path}`, containerId: path.includes('docker') ? 'c1' : '' }),
     packagesOf: async ({ container_id, flags }) => {
       state.asked += 1;

@@ -8,9 +8,8 @@ import { createKnownFiles } from './known-files.ts';
 import { createObserver, type Observer, type ObserverOptions } from './observer.ts';
 import { createOrigins, type WorkloadOf } from './origins.ts';
 import { createIntake, type Intake, type IntakeOptions } from './record-intake.ts';
-import { createOpenedByPid } from './scripts.ts';
 
-export type RecordPathOptions = Omit<ObserverOptions, 'images' | 'origins' | 'files' | 'opened' | 'redact'> &
+export type RecordPathOptions = Omit<ObserverOptions, 'images' | 'origins' | 'files' | 'redact'> &
   Pick<IntakeOptions, 'onUndecodable'> & {
     readonly workloadOf: WorkloadOf;
     readonly redact: Redact;
@@ -27,7 +26,7 @@ export function createRecordPath(options: RecordPathOptions): RecordPath {
     files: createKnownFiles(execs, options.tickNs),
   };
   const observer = createObserver({
-    ...{ ...options, ...shared, opened: createOpenedByPid() },
+    ...{ ...options, ...shared },
     redact: (argv) => redactJoined(redact, argv),
   });
   const redactor = createArgvRedactor(redact, textCells(execs, 'argv').table);

@@ -5,22 +5,16 @@ import type { BpfObject } from './bpf-object.ts';
 import { type Census, type Counting, isCounting } from './census.ts';
 import type { EventsOut, Row } from './events-out.ts';
 import { STREAM } from './observer.ts';
+import type { Reader } from './reader.ts';
 
 export const PROBE_VERSION = '0.1.0';
 export const USER_SPACE = 0xffff_ffff;
 
-/** Counters kept in user space: descriptors fanotify delivered, and events lost there. */
-export type Tally = {
-  delivered: bigint;
-  /** How often the kernel's queue was full: how many descriptors that cost it does not say. */
-  overflows: bigint;
-  overflowedAtNs: bigint;
-  unopened: bigint;
-  undecodable: bigint;
-};
+/** Counters kept by the main thread. */
+export type Tally = { undecodable: bigint };
 
 export function newTally(): Tally {
-  return { delivered: 0n, overflows: 0n, overflowedAtNs: 0n, unopened: 0n, undecodable: 0n };
+  return { undecodable: 0n };
 }
 
 export type ReportOptions = {
@@ -28,15 +22,16 @@ export type ReportOptions = {
   readonly census: Census;
   readonly out: EventsOut;
   readonly tally: Tally;
+  readonly reader: Pick<Reader, 'figure'>;
   readonly nextSeq: (stream: number) => bigint;
   readonly waitingDigests: () => number;
-  readonly heldDescriptors: () => number;
+  readonly fanotifyBacklogBytes: () => number;
 };
 
 type Place = Pick<Row<'loss'>, 'cpu' | 'event_type' | 'place' | 'seen' | 'sent' | 'lost'>;
 
 /** Everything counted so far, place by place; seen = sent + lost in each. */
-function places({ bpf, out, tally }: ReportOptions): Place[] {
+function places({ bpf, out, tally, reader }: ReportOptions): Place[] {
   const ring = (['exec', 'exit'] as const).flatMap((event_type) =>
     bpf.counters(EVENTS[event_type].id).map((counters) => ({ ...counters, event_type, place: 'ring' })),
   );
@@ -44,7 +39,9 @@ function places({ bpf, out, tally }: ReportOptions): Place[] {
     const misses = bpf.recursionMisses(`on_${event_type}`);
     return { cpu: USER_SPACE, event_type, place: 'recursion', seen: misses, sent: 0n, lost: misses };
   });
-  const lost = tally.overflows + tally.unopened;
+  // How many descriptors a full queue cost the kernel does not say: each time counts as one.
+  const lost = reader.figure('overflows') + reader.figure('unopened');
+  const [delivered, released] = [reader.figure('delivered'), reader.figure('released')];
   const own = { cpu: USER_SPACE };
   const dropped = [...out.dropped()].map(([event_type, rows]) => ({
     ...own,
@@ -54,7 +51,11 @@ function places({ bpf, out, tally }: ReportOptions): Place[] {
     ...ring,
     ...skipped,
     ...dropped,
-    { ...own, event_type: 'digest', place: 'fanotify', seen: tally.delivered + lost, sent: tally.delivered, lost },
+    { ...own, event_type: 'digest', place: 'fanotify', seen: delivered + lost, sent: delivered, lost },
+    {
+      ...own,
+      ...{ event_type: 'digest', place: 'hash_queue', seen: delivered, sent: delivered - released, lost: released },
+    },
     { ...own, event_type: 'exec', place: 'decode', seen: tally.undecodable, sent: 0n, lost: tally.undecodable },
   ];
 }
@@ -115,7 +116,9 @@ export function createReporter(options: ReportOptions): (atNs: bigint, mode?: Mo
       mode,
       outbox_depth: BigInt(options.out.depth()),
       waiting_digests: options.waitingDigests(),
-      held_descriptors: options.heldDescriptors(),
+      held_descriptors: Number(options.reader.figure('held')),
+      ring_backlog_bytes: BigInt(options.bpf.ring.backlogBytes()),
+      fanotify_backlog_bytes: BigInt(options.fanotifyBacklogBytes()),
     });
   };
 }

@@ -148,10 +148,12 @@ describe('readMigrations', () => {
       const created = createTable(definition, retentionDays(statement)).replace(/;$/, '');
       // A later migration may have changed what is said of a column; the case above holds the two together.
       const withoutComments = (sql: string) => sql.replaceAll(/ COMMENT '(?:[^']|'')*'/g, '');
-      assert.equal(
-        withoutComments(statement),
-        withoutComments(created.replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS')),
-      );
+      // Columns that came later are not in it: the same case has them.
+      const added = STATEMENTS.filter((sql) => sql.startsWith(`ALTER TABLE ${definition.table}\n`));
+      const columns = added.flatMap((sql) => sql.match(/(?<=ADD COLUMN IF NOT EXISTS )\w+ \w+/g) ?? []);
+      const whole = withoutComments(created).replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS');
+      const original = columns.reduce((sql, column) => sql.replace(`,\n  ${column}`, ''), whole);
+      assert.equal(withoutComments(statement), original);
     }
   });
 });

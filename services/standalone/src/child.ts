@@ -24,8 +24,14 @@ export class ChildEnded extends Error {
 const STOP_BOUND_MS = 15_000;
 
 /** Starts a TypeScript main in a process group of its own: Ctrl-C reaches the supervisor alone, which ends it in order. */
-export function startChild<In, Out>(part: string, main: URL, env: NodeJS.ProcessEnv): Child<In, Out> {
-  const child = fork(main, [], { detached: true, env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+export function startChild<In, Out>(
+  part: string,
+  main: URL | string,
+  env: NodeJS.ProcessEnv,
+  nodeOptions: readonly string[] = [],
+): Child<In, Out> {
+  const execArgv = [...process.execArgv, ...nodeOptions];
+  const child = fork(main, [], { detached: true, env, execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   let stopping = false;
   const done = once(child, 'exit').then(([code, signal]) => {
     if (!stopping) throw new ChildEnded(part, code as number | null, signal as string | null);

@@ -2,8 +2,10 @@
  * Bintrail on one machine: starts the embedded store, the backend and the probe, tells where to look, and ends them in
  * the order the data flows. Holds no data and opens no port itself.
  */
+
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { PROBE_MAIN, PROBE_NODE_OPTIONS, probeEnvironment } from '@bintrail/probe/launch.ts';
 import { optional, readConfig, text } from '@bintrail/runtime/config.ts';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
@@ -20,7 +22,6 @@ import type { FromBackend, FromProbe, Mode, ToBackend } from './messages.ts';
 import { forbidNewPrivileges } from './no-new-privileges.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
-const PROBE = new URL('../../probe/src/main.ts', import.meta.url);
 const BACKEND = new URL('./backend.ts', import.meta.url);
 /** sysexits.h EX_CONFIG: something about the host or the settings must change first. */
 const EXIT_SETUP = 78;
@@ -103,7 +104,7 @@ function readServer(mode: Mode, clickHouseUrl: string | undefined): StoreOptions
 }
 
 async function startProbe(backend: Backend, env: NodeJS.ProcessEnv): Promise<Facts['probe']> {
-  const probe = startChild<never, FromProbe>('the probe', PROBE, env);
+  const probe = startChild<never, FromProbe>('the probe', PROBE_MAIN, probeEnvironment(env), PROBE_NODE_OPTIONS);
   shutdown.onClose('probe', probe.stop);
   const { hooks, marks, uncounted } = await firstMessage(probe, 'ready').catch((error: unknown) => {
     const cannotRunHere = error instanceof ChildEnded && error.exitCode === EXIT_SETUP;

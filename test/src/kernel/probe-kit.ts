@@ -42,7 +42,7 @@ export type Watched = {
 export async function watchKernel(options: { maxFileBytes?: number; censusFolder?: string } = {}): Promise<Watched> {
   const rows: SeenRow[] = [];
   const probe: Probe = await startProbe({
-    ...{ bpfObjectPath: BPF_OBJECT, node: 'test', boot: readBootId(), hashThreads: 2 },
+    ...{ bpfObjectPath: BPF_OBJECT, node: 'test', boot: readBootId() },
     censusObjectPath: CENSUS_OBJECT,
     censusFolder: options.censusFolder ?? NO_CENSUS,
     maxFileBytes: options.maxFileBytes ?? 1024 ** 3,
@@ -88,7 +88,7 @@ function pickDigest({ sha256, digest_source, digest_strength, digest_reason, ...
   return { sha256, digest_source, digest_strength, digest_reason, package: name, package_version, package_match };
 }
 
-function seenRow(batch: Batch, index: number): SeenRow {
+export function seenRow(batch: Batch, index: number): SeenRow {
   const row: Record<string, unknown> = { event: batch.type };
   for (const { name, kind } of EVENTS[batch.type].fields) {
     if (kind === 'digest') row[name] = digestAt(batch, name, index);

@@ -41,7 +41,7 @@ async function record(): Promise<Uint8Array[]> {
       ...{ bpfObjectPath: `${CHECKOUT}bpf/build/bintrail.bpf.o`, node: SAMPLE_NODE, boot: readBootId() },
       censusObjectPath: `${CHECKOUT}bpf/build/census.bpf.o`,
       censusFolder: CENSUS_FOLDER,
-      ...{ hashThreads: 2, maxFileBytes: MAX_FILE_BYTES, redact: redactArguments },
+      ...{ maxFileBytes: MAX_FILE_BYTES, redact: redactArguments },
       userName: (uid) => (uid === DEPLOY_UID ? 'deploy' : undefined),
       log: createLog({ level: 'warn', name: 'record' }),
       publish: async ({ value }) => {

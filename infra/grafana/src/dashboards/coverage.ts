@@ -117,7 +117,7 @@ export const coverageDashboard = dashboard({
       table({
         title: 'Why digests are missing',
         description:
-          'overload and timeout: more hash threads. remote_fs and unmarked_fs are limits; the README says why.',
+          'overload and timeout: more processor time for the probe. remote_fs and unmarked_fs are limits; the README says why.',
         query: coverage.reasons,
         columns: { runs: { unit: 'short' } },
         width: 12,
@@ -149,7 +149,8 @@ export const coverageDashboard = dashboard({
       }),
       timeSeries({
         title: 'Files waiting for a digest',
-        description: 'A queue that stays long makes digests late, then missing: raise BINTRAIL_HASH_THREADS.',
+        description:
+          'A queue that stays long makes digests late, then missing: the probe gets too little of the processor.',
         query: coverage.waitingDigests,
         by: 'node',
         unit: 'short',
@@ -166,6 +167,26 @@ export const coverageDashboard = dashboard({
         stepS: MINUTE_S,
         lines: true,
         width: 8,
+      }),
+      timeSeries({
+        title: 'Events unread in the ring',
+        description: 'Of 8 MiB; when it is full, execs are lost, and counted. It must fall back to 0 between bursts.',
+        query: coverage.ringBacklog,
+        by: 'node',
+        unit: 'bytes',
+        stepS: MINUTE_S,
+        lines: true,
+        width: 12,
+      }),
+      timeSeries({
+        title: 'Opened files unread in the kernel',
+        description: 'Of 16,384; when the queue is full, digests are lost, and counted. Unread ones make umount wait.',
+        query: coverage.fanotifyBacklog,
+        by: 'node',
+        unit: 'short',
+        stepS: MINUTE_S,
+        lines: true,
+        width: 12,
       }),
     ),
     row(

@@ -35,6 +35,9 @@ export const outbox = overTime('max(outbox_depth) AS messages', HEARTBEATS, 'ts'
 export const waitingDigests = overTime('max(waiting_digests) AS files', HEARTBEATS, 'ts');
 export const heldDescriptors = overTime('max(held_descriptors) AS descriptors', HEARTBEATS, 'ts');
 
+export const ringBacklog = overTime('max(ring_backlog_bytes) AS bytes', HEARTBEATS, 'ts');
+export const fanotifyBacklog = overTime('intDiv(max(fanotify_backlog_bytes), 24) AS files', HEARTBEATS, 'ts');
+
 export const strengths = `SELECT $__timeInterval(hour) AS time,
   multiIf(digest_strength = '', 'none', digest_strength IN (${STRONG_WORDS}), 'strong', 'weak') AS evidence, sum(n) AS runs
 FROM ${TABLES.sightings} WHERE ${IN_HOURS} GROUP BY time, evidence HAVING runs > 0 ORDER BY time, evidence`;

@@ -1,0 +1,297 @@
+/**
+ * Who holds which descriptor, for how long, and in what order they are read. A held descriptor keeps its filesystem from
+ * being unmounted, so each is let go within HOLD_MS, read or not; files that other filesystems hold up come first.
+ */
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { createLru, type Lru } from '@bintrail/runtime/lru.ts';
+import type { DigestReason, DigestSource } from '@bintrail/schemas/digest-words.ts';
+import { type FileState, identityKey } from './file-identity.ts';
+import { CHUNK_BYTES, type HashAnswer, hashBytes, hashDescriptor } from './hashing.ts';
+import { isCacheable, type Reading } from './reading.ts';
+
+/** A file as a descriptor showed it: which process opened it for execution, and under which path of our own view. */
+export type Sighted = { readonly pid: number; readonly state: FileState; readonly path: string; readonly atNs: bigint };
+
+/** What others get to know: a reading begins, and ends; a file that is no program of this machine was opened. */
+export type Told =
+  | { readonly kind: 'begun'; readonly id: number; readonly state: FileState }
+  | { readonly kind: 'read'; readonly id: number; readonly reading: Reading }
+  | { readonly kind: 'script'; readonly sighted: Sighted };
+
+export type Descriptors = {
+  /** Takes over a descriptor fanotify delivered. */
+  readonly take: (fd: number, pid: number) => void;
+  /** Takes over a descriptor of a file somebody already described, and tells of it by this id (negative: ours are not). */
+  readonly read: (id: number, fd: number, source: DigestSource, state: FileState, path: string) => void;
+  readonly held: () => number;
+  /** Lets a descriptor go that has waited for long, unread, for want of room. False when there is none. */
+  readonly makeRoom: () => boolean;
+  readonly close: () => void;
+};
+
+export type DescriptorOptions = {
+  readonly describe: (fd: number) => FileState | undefined;
+  readonly nowNs: () => bigint;
+  readonly tickNs: bigint;
+  readonly maxFileBytes: number;
+  /** Device of the root filesystem as BPF names it: nobody waits to unmount that one. */
+  readonly rootDev: number;
+  /** The whole content of a file that can be had without waiting; undefined when it cannot. */
+  readonly readCached: (fd: number, sizeBytes: number, magic: number) => Uint8Array | undefined;
+  /** Asks the kernel for no more descriptors of this file until it is modified, or takes that back. */
+  readonly silence: (fd: number, silent: boolean) => void;
+  readonly tell: (told: Told) => void;
+  /** A descriptor was closed unread. */
+  readonly onReleased: () => void;
+};
+
+type Job = {
+  readonly id: number;
+  readonly fd: number;
+  readonly source: DigestSource;
+  readonly state: FileState;
+  readonly identity: string;
+  readonly path: string;
+  readonly isNative: boolean;
+  readonly heldSinceMs: number;
+  startedNs: bigint;
+  done: boolean;
+};
+
+/** 2 s is what an `umount` may have to wait; the rest is for looking only every SWEEP_MS. */
+export const HOLD_MS = 1_500;
+const SWEEP_MS = 100;
+/** As long may one wait to be read when others wait for its place. */
+const CROWDED_HOLD_MS = 500;
+/** Files read at once, and of one filesystem: one that hangs takes two of libuv's threads, and the others go on. */
+const MAX_READING = 4;
+const MAX_READING_PER_DEVICE = 2;
+const KNOWN_ENTRIES = 65_536;
+/** Where packages put their files (Filesystem Hierarchy Standard 3.0): only there an MD5 can have a counterpart. */
+const PACKAGED = /^\/(?:usr|bin|sbin|lib[^/]*|etc|opt|var|boot|srv)\//;
+
+export function createDescriptors(options: DescriptorOptions): Descriptors {
+  const state: State = {
+    options,
+    known: createLru(KNOWN_ENTRIES),
+    held: new Set(),
+    underWay: new Map(),
+    outside: new Set(),
+    inside: new Set(),
+    readingByDevice: new Map(),
+    reading: 0,
+    chunks: [],
+    ownHead: readHead(openSync('/proc/self/exe', constants.O_RDONLY)),
+    sweeper: undefined,
+  };
+  let nextId = 0;
+  return {
+    take: (fd, pid) => take(state, fd, pid, () => nextId++),
+    read: (id, fd, source, file, path) => start(state, newJob(id, fd, source, file, path, false)),
+    held: () => state.held.size,
+    makeRoom: () => {
+      const longAgoMs = performance.now() - CROWDED_HOLD_MS;
+      const oldest = [state.outside, state.inside].flatMap((queue) => queue.values().next().value ?? []);
+      const overdue = oldest.find(({ heldSinceMs }) => heldSinceMs <= longAgoMs);
+      if (overdue !== undefined) release(state, overdue, 'overload');
+      return overdue !== undefined;
+    },
+    close: () => {
+      for (const job of state.held) release(state, job, 'timeout');
+      clearInterval(state.sweeper);
+    },
+  };
+}
+
+type State = {
+  readonly options: DescriptorOptions;
+  /** Identities whose reading may answer for later execs. */
+  readonly known: Lru<string, true>;
+  readonly held: Set<Job>;
+  readonly underWay: Map<string, Job>;
+  /** Waiting, oldest first: files of other filesystems, and of the root's. */
+  readonly outside: Set<Job>;
+  readonly inside: Set<Job>;
+  readonly readingByDevice: Map<number, number>;
+  reading: number;
+  readonly chunks: Buffer[];
+  readonly ownHead: Uint8Array;
+  sweeper: NodeJS.Timeout | undefined;
+};
+
+function take(state: State, fd: number, pid: number, newId: () => number): void {
+  const { options } = state;
+  const file = look(options, fd);
+  if (file === undefined) {
+    closeSync(fd);
+    return;
+  }
+  const identity = identityKey(file);
+  const isNative = isNativeHead(readHead(fd, false), state.ownHead);
+  const isKnown = state.known.touch(identity) !== undefined;
+  const isNeeded = !isKnown && !state.underWay.has(identity);
+  const path = isNeeded || !isNative ? pathOf(fd) : '';
+  if (!isNative) options.tell({ kind: 'script', sighted: { pid, state: file, path, atNs: options.nowNs() } });
+  if (isNeeded) {
+    const job = newJob(newId(), fd, 'held', file, path, isNative);
+    options.tell({ kind: 'begun', id: job.id, state: file });
+    start(state, job);
+    return;
+  }
+  // The kernel forgot the mark together with the inode: it is set anew.
+  if (isKnown && isNative) {
+    options.silence(fd, true);
+    const now = options.describe(fd);
+    if (now === undefined || identityKey(now) !== identity) options.silence(fd, false);
+  }
+  closeSync(fd);
+}
+
+function newJob(id: number, fd: number, source: DigestSource, file: FileState, path: string, isNative: boolean): Job {
+  const heldSinceMs = performance.now();
+  return {
+    id,
+    fd,
+    source,
+    state: file,
+    identity: identityKey(file),
+    path,
+    isNative,
+    heldSinceMs,
+    startedNs: 0n,
+    done: false,
+  };
+}
+
+function start(state: State, job: Job): void {
+  state.held.add(job);
+  if (job.state.size > BigInt(state.options.maxFileBytes)) {
+    finish(state, job, failedReading(job, 'too_large'));
+    return;
+  }
+  job.startedNs = state.options.nowNs();
+  const bytes = state.options.readCached(job.fd, Number(job.state.size), job.state.fs_magic);
+  if (bytes !== undefined) {
+    conclude(state, job, hashBytes(bytes, PACKAGED.test(job.path)));
+    return;
+  }
+  job.startedNs = 0n;
+  state.underWay.set(job.identity, job);
+  (job.state.dev === state.options.rootDev ? state.inside : state.outside).add(job);
+  state.sweeper ??= setInterval(() => sweep(state), SWEEP_MS);
+  pump(state);
+}
+
+function finish(state: State, job: Job, result: Reading): void {
+  if (job.done) return;
+  job.done = true;
+  state.held.delete(job);
+  if (state.underWay.get(job.identity) === job) state.underWay.delete(job.identity);
+  state.outside.delete(job);
+  state.inside.delete(job);
+  closeSync(job.fd);
+  state.options.tell({ kind: 'read', id: job.id, reading: result });
+}
+
+function release(state: State, job: Job, reason: DigestReason): void {
+  finish(state, job, failedReading(job, reason));
+  state.options.onReleased();
+}
+
+function sweep(state: State): void {
+  const overdueMs = performance.now() - HOLD_MS;
+  for (const job of state.held) {
+    if (job.heldSinceMs <= overdueMs) release(state, job, job.startedNs === 0n ? 'overload' : 'timeout');
+  }
+  if (state.held.size > 0) return;
+  clearInterval(state.sweeper);
+  state.sweeper = undefined;
+}
+
+/** Starts what may be read now. A reading that was given up keeps its place until the disk lets go of it. */
+function pump(state: State): void {
+  while (state.reading < MAX_READING) {
+    const job = firstReadable(state.outside, state) ?? firstReadable(state.inside, state);
+    if (job === undefined) return;
+    const { dev } = job.state;
+    state.outside.delete(job);
+    state.inside.delete(job);
+    state.reading += 1;
+    state.readingByDevice.set(dev, (state.readingByDevice.get(dev) ?? 0) + 1);
+    const chunk = state.chunks.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    readJob(state, job, chunk).then(() => {
+      state.chunks.push(chunk);
+      state.reading -= 1;
+      const left = state.readingByDevice.get(dev)! - 1;
+      if (left > 0) state.readingByDevice.set(dev, left);
+      else state.readingByDevice.delete(dev);
+      pump(state);
+    });
+  }
+}
+
+function firstReadable(queue: ReadonlySet<Job>, { readingByDevice }: State): Job | undefined {
+  for (const job of queue) {
+    if ((readingByDevice.get(job.state.dev) ?? 0) < MAX_READING_PER_DEVICE) return job;
+  }
+  return undefined;
+}
+
+async function readJob(state: State, job: Job, chunk: Buffer): Promise<void> {
+  job.startedNs = state.options.nowNs();
+  const wantMd5 = PACKAGED.test(job.path);
+  const answer = await hashDescriptor(job.fd, Number(job.state.size), wantMd5, chunk, () => job.done);
+  if (!job.done) conclude(state, job, answer);
+}
+
+function conclude(state: State, job: Job, { failure, sha256, md5 }: HashAnswer): void {
+  const { options } = state;
+  if (failure !== '') {
+    finish(state, job, failedReading(job, failure));
+    return;
+  }
+  // Silenced before the last look: whatever changes from there on either shows in it, or breaks the silence.
+  if (job.isNative) options.silence(job.fd, true);
+  const after = options.describe(job.fd);
+  const { source, state: before, startedNs } = job;
+  const result: Reading = { source, before, after, startedNs, sha256, md5, failure: '' };
+  if (isCacheable(result, options.tickNs)) state.known.set(job.identity, true);
+  else if (job.isNative) options.silence(job.fd, false);
+  finish(state, job, result);
+}
+
+function failedReading({ source, state, startedNs }: Job, failure: DigestReason): Reading {
+  return { source, before: state, after: undefined, startedNs, sha256: '', md5: undefined, failure };
+}
+
+/** fstat first: on multigrain filesystems a queried ctime makes every later change visible (Linux 6.13). */
+function look(options: DescriptorOptions, fd: number): FileState | undefined {
+  fstatSync(fd);
+  return options.describe(fd);
+}
+
+function pathOf(fd: number): string {
+  return readlinkSync(`/proc/self/fd/${fd}`, 'latin1').replace(/ \(deleted\)$/, '');
+}
+
+const ELF_HEAD_BYTES = 20;
+
+/** The first bytes of a file; empty when it cannot be read. execve has just read the same page. */
+function readHead(fd: number, close = true): Uint8Array {
+  const head = new Uint8Array(ELF_HEAD_BYTES);
+  try {
+    return head.subarray(0, readSync(fd, head, 0, ELF_HEAD_BYTES, 0));
+  } catch {
+    return head.subarray(0, 0);
+  } finally {
+    if (close) closeSync(fd);
+  }
+}
+
+/**
+ * Whether the kernel runs this file itself: magic, class, byte order and machine are those of this very process
+ * (elf(5)). What it hands to an interpreter, also by binfmt_misc, is not.
+ */
+function isNativeHead(head: Uint8Array, own: Uint8Array): boolean {
+  return head.length === ELF_HEAD_BYTES && own.every((byte, at) => (at >= 6 && at < 18) || byte === head[at]);
+}

@@ -1,0 +1,21 @@
+import type { Libc } from './ffi.ts';
+
+// include/uapi/linux/openat2.h, include/uapi/asm-generic/fcntl.h; openat2 is 437 on every architecture.
+const OPENAT2 = 437;
+const AT_FDCWD = -100;
+const O_PATH = 0o10000000n;
+const O_CLOEXEC = 0o2000000n;
+const RESOLVE_NO_MAGICLINKS = 0x02n;
+/** Linux 5.12: gives up where it would have to wait for a disk or a server. */
+const RESOLVE_CACHED = 0x20n;
+
+/**
+ * A descriptor (O_PATH) of what an absolute path, latin1, names in this mount namespace; undefined when nothing, or when
+ * the kernel does not know it by heart, as it does a program that has just run.
+ */
+export function openNamed(libc: Libc, path: string): number | undefined {
+  const how = BigUint64Array.of(O_PATH | O_CLOEXEC, 0n, RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS);
+  const name = Buffer.from(`${path}\0`, 'latin1');
+  const fd = Number(libc.openat2(OPENAT2, AT_FDCWD, name, how, how.byteLength));
+  return fd < 0 ? undefined : fd;
+}

@@ -1,0 +1,37 @@
+/** What the probe's main thread and its reader say to each other. */
+import type { DigestSource } from '@bintrail/schemas/digest-words.ts';
+import type { Told } from './descriptors.ts';
+import type { FileState } from './file-identity.ts';
+
+/** Descriptors go by number: they belong to the process, and whoever gets the number owns it from then on. */
+export type ToReader =
+  /** Asks for `passed` once the queue was seen empty after this. */
+  | { readonly kind: 'fence'; readonly id: number }
+  | ({ readonly kind: 'read'; readonly id: number; readonly fd: number; readonly source: DigestSource } & {
+      readonly state: FileState;
+      readonly path: string;
+    })
+  | { readonly kind: 'close' };
+
+export type FromReader = Told | { readonly kind: 'passed'; readonly id: number };
+
+export type ReaderData = {
+  readonly fanotifyFd: number;
+  readonly describeProgramFd: number;
+  readonly tickNs: bigint;
+  readonly maxFileBytes: number;
+  readonly maxHeld: number;
+  readonly rootDev: number;
+  /** One 64-bit number each, by FIGURES. */
+  readonly figures: SharedArrayBuffer;
+};
+
+/** Counted by the reader, read by anyone; all but `held` only grow. */
+export const FIGURES = {
+  held: 0,
+  delivered: 1,
+  overflows: 2,
+  overflowedAtNs: 3,
+  unopened: 4,
+  released: 5,
+} as const;

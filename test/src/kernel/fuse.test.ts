@@ -1,0 +1,51 @@
+/** A FUSE server that stops answering takes nothing of the probe with it. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { run, watchKernel, whyNotHere } from './probe-kit.ts';
+
+const SERVER_SOURCE = fileURLToPath(new URL('./silent-fuse.c', import.meta.url));
+const skip = whyNotHere() ?? (existsSync('/dev/fuse') ? false : 'needs /dev/fuse');
+
+test('an exec from a FUSE server that then falls silent is `remote_fs`, and nobody waits for it', {
+  skip,
+  timeout: 60_000,
+}, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'bintrail-fuse-'));
+  const at = (name: string) => join(folder, name);
+  mkdirSync(at('mnt'));
+  writeFileSync(at('noop.c'), 'void _start(void) { __asm__ volatile("syscall" : : "a"(231), "D"(0)); }\n');
+  await run('cc', ['-O1', '-static', '-nostdlib', '-o', at('noop'), at('noop.c')]);
+  await run('cc', ['-O1', '-o', at('silent-fuse'), SERVER_SOURCE]);
+  const server = spawn(at('silent-fuse'), [at('mnt'), at('noop')], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(async () => {
+    // Without its server the filesystem answers everything, with an error: whoever hangs in it is let go.
+    server.kill('SIGKILL');
+    await run('umount', ['-l', at('mnt')]);
+    rmSync(folder, { recursive: true });
+  });
+  await once(server.stdout, 'data');
+
+  // Mounted before the probe starts: it must not be marked, nor looked into.
+  const watched = await watchKernel();
+  t.after(watched.stop);
+  await run(at('mnt/tool'), ['answered']);
+  server.kill('SIGUSR1');
+  // Forked by a shell: Node itself waits until its child has executed, and this one never does.
+  await run('/bin/sh', ['-c', `(exec ${at('mnt/tool')} silent) </dev/null >/dev/null 2>&1 &`]);
+
+  const answered = await watched.row('exec', ({ argv }) => argv === `${at('mnt/tool')}\0answered\0`);
+  assert.equal(answered.digest_reason, 'remote_fs');
+  assert.equal(answered.sha256, '');
+  for (const word of ['one', 'two', 'three']) {
+    await run(at('noop'), [word]);
+    const other = await watched.row('exec', ({ argv }) => argv === `${at('noop')}\0${word}\0`);
+    assert.notEqual(other.sha256, '', 'other programs go on being hashed');
+  }
+  assert.ok(!watched.rows().some(({ argv }) => argv === `${at('mnt/tool')}\0silent\0`), 'that one never ran');
+});
