@@ -33,13 +33,15 @@ function canWrite(file) {
 
 /**
  * What this command needs of the machine and does not find. Looks at files and commands, never at package names.
- * @param {{mode: string, env: object, builds: {tool: string}[], writes: string[], base?: string}} context `writes`: the
- *   folders set-up will write to; `base`: the root of the file system to look at
+ * @param {{mode: string, env: object, builds: {tool: string}[], writes: string[], kafka?: {fetched: boolean}, base?: string}}
+ *   context `writes`: the folders set-up will write to; `kafka`: a broker will be run, from jars fetched or not yet;
+ *   `base`: the root of the file system to look at
  * @returns {{name, purpose, packages?: object, remedy?: string, always?: boolean, blocks?: string[],
- *   onlyProbes?: boolean}[]} `packages`: its name by package manager; `always`: nothing works without it; `blocks`: the
- *   build tools that cannot run without it; `onlyProbes`: a replay does without it
+ *   onlyProbes?: boolean, onlyKafka?: boolean}[]} `packages`: its name by package manager; `always`: nothing works without
+ *   it; `blocks`: the build tools that cannot run without it; `onlyProbes`: a replay does without it; `onlyKafka`: only
+ *   the broker of the tests wants it
  */
-export function findMissing({ mode, env, builds, writes, base = '/' }) {
+export function findMissing({ mode, env, builds, writes, kafka, base = '/' }) {
   const missing = [...missingPlatform(mode, env), ...missingAccess(writes)];
   if (findCommand(['npm'], env) === undefined) missing.push(NPM);
   if (mode === 'run' || process.platform !== 'linux') return missing;
@@ -55,6 +57,8 @@ export function findMissing({ mode, env, builds, writes, base = '/' }) {
     if (!inFolders(HEADER_FOLDERS, 'dlfcn.h', base)) missing.push(C_HEADERS);
     if (findCompiler(env) === undefined && !missing.includes(CLANG_NEED)) missing.push(C_COMPILER);
   }
+  if (kafka && findCommand(['java'], env) === undefined) missing.push(JAVA);
+  if (kafka && !kafka.fetched && findCommand(['mvn'], env) === undefined) missing.push(MAVEN);
   return missing;
 }
 
@@ -165,6 +169,26 @@ const C_COMPILER = {
   purpose: 'compiles the host of the embedded ClickHouse (not needed with CLICKHOUSE_URL)',
   packages: { 'apt-get': 'gcc', dnf: 'gcc', apk: 'gcc', pacman: 'gcc', zypper: 'gcc' },
   blocks: ['cc'],
+};
+
+const JAVA = {
+  name: 'java',
+  purpose: 'runs Apache Kafka for the tests (17 or newer; not needed with KAFKA_BROKERS)',
+  packages: {
+    'apt-get': 'default-jre-headless',
+    dnf: 'java-21-openjdk-headless',
+    apk: 'openjdk17-jre-headless',
+    pacman: 'jre-openjdk-headless',
+    zypper: 'java-17-openjdk-headless',
+  },
+  onlyKafka: true,
+};
+
+const MAVEN = {
+  name: 'mvn',
+  purpose: 'fetches Apache Kafka for the tests (not needed with KAFKA_BROKERS)',
+  packages: { 'apt-get': 'maven', dnf: 'maven', apk: 'maven', pacman: 'maven', zypper: 'maven' },
+  onlyKafka: true,
 };
 
 /** All that is missing in one text: what each thing is for, and the exact command that brings what a package brings. */

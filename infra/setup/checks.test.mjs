@@ -45,6 +45,18 @@ describe('on Linux', { skip: process.platform !== 'linux' && 'this is not Linux'
     assert.deepEqual(findMissing({ mode: 'start', env: { PATH: commands }, builds: [], writes: [], base }), []);
   });
 
+  test('a broker for the tests wants Java, and Maven until it is fetched', (t) => {
+    const { root: base, commands, write } = makeCheckout(t, { 'usr/lib/libbpf.so.1': '' });
+    for (const name of ['npm', 'apt-get']) write(path.join(commands, name), '', 0o755);
+    const of = (kafka) => findMissing({ mode: 'test', env: { PATH: commands }, builds: [], writes: [], kafka, base });
+    assert.deepEqual(names(of(undefined)), []);
+    assert.deepEqual(names(of({ fetched: true })), ['java']);
+    assert.deepEqual(names(of({ fetched: false })), ['java', 'mvn']);
+    assert.match(installCommand(of({ fetched: false }), { PATH: commands }), / default-jre-headless maven$/);
+    write(path.join(commands, 'java'), '', 0o755);
+    assert.deepEqual(names(of({ fetched: true })), []);
+  });
+
   test('a package manager nobody taught us leaves the names to look for', (t) => {
     const { root: base, commands } = makeCheckout(t);
     const env = { PATH: commands };

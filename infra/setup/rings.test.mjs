@@ -99,12 +99,19 @@ describe('rings under the real turbo', { skip }, () => {
     assert.equal(status, 0);
   });
 
+  test('what only the broker of the tests lacks skips the kafka ring, and no other', (t) => {
+    const { stdout, lastLine } = runRings(makeRings(t, PASSES), [{ name: 'mvn', onlyKafka: true }]);
+    assert.match(stdout, /^ {2}kafka: this machine lacks mvn/m);
+    assert.doesNotMatch(stdout, /end to end: this machine lacks/);
+    assert.equal(lastLine, '4 passed, 0 failed, 1 skipped', stdout);
+  });
+
   test('a turbo that cannot run is a failure, with its words', (t) => {
     const checkout = makeRings(t, PASSES);
     checkout.write('turbo.json', '{ "tasks": 7 }');
     const { status, stdout, lastLine } = runRings(checkout);
     assert.match(stdout, /FAIL {2}turbo[\s\S]*turbo\.json/);
-    assert.equal(lastLine, '0 passed, 3 failed, 0 skipped');
+    assert.equal(lastLine, '0 passed, 4 failed, 0 skipped');
     assert.equal(status, 1);
   });
 });

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { runBuild, staleBuilds } from './build.mjs';
 import { describeMissing, findMissing } from './checks.mjs';
 import { dependenciesAreCurrent, findRuntimeNode, installDependencies, missingDependencies } from './dependencies.mjs';
+import { fetchKafka, kafkaIsFetched, wantsKafka } from './kafka.mjs';
 import { endLike, launch } from './launch.mjs';
 import { installPackages } from './packages.mjs';
 import { StepFailed } from './progress.mjs';
@@ -72,7 +73,8 @@ async function setUp(root, mode, env) {
   const builds = mode === 'replay' ? stale.filter((build) => build.tool !== 'clang') : stale;
   const installs = !dependenciesAreCurrent(root);
   const folders = [...(installs ? ['node_modules'] : []), ...builds.map((build) => path.dirname(build.output))];
-  const context = { mode, env, builds, writes: [...new Set(folders)].map((folder) => path.join(root, folder)) };
+  const kafka = wantsKafka(root, mode, env) ? { fetched: kafkaIsFetched(root) } : undefined;
+  const context = { mode, env, builds, kafka, writes: [...new Set(folders)].map((folder) => path.join(root, folder)) };
   let missing = findMissing(context);
   if (missing.some((need) => need.packages) && process.getuid?.() === 0) {
     if (await installPackages(missing, env).catch(toleratedInTests(mode))) missing = findMissing(context);
@@ -86,9 +88,20 @@ async function setUp(root, mode, env) {
   for (const build of builds) {
     if (!missing.some((need) => need.blocks?.includes(build.tool))) await runBuild(build, env);
   }
+  if (kafka && !missing.some((need) => need.onlyKafka)) {
+    const failed = await fetchKafka(root, env).catch(toleratedInTests(mode));
+    if (failed) missing.push(NO_KAFKA);
+  }
   if (process.getuid?.() === 0 && !serviceUserExists()) await createServiceUser(env);
   return missing;
 }
+
+const NO_KAFKA = {
+  name: 'Apache Kafka',
+  purpose: 'Maven could not fetch it (its words are above)',
+  remedy: 'give Maven a way to its repository, or set KAFKA_BROKERS to a broker for tests',
+  onlyKafka: true,
+};
 
 /** Rings that do without what could not be installed still run. */
 function toleratedInTests(mode) {
