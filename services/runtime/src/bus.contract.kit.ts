@@ -16,6 +16,11 @@ export type Adapter = {
   readonly open: (location: string) => Bus | Promise<Bus>;
   /** A module that exports this same `open`, for the processes that get killed. */
   readonly module: URL;
+  /**
+   * A second subscription of a group gets the batch of the first at once, although that one lives and has not finished.
+   * Without it a batch moves on only when its holder has left the group, or is dead.
+   */
+  readonly takesOver: boolean;
   /** Tests this adapter cannot pass, by name, each with its reason. */
   readonly skip?: Readonly<Record<string, string>>;
 };

@@ -85,6 +85,7 @@ async function runSteps(adapter: Adapter, all: readonly Step[]): Promise<void> {
       const before = inHand;
       inHand = undefined;
       if (step.do !== 'crash') before?.held.fail(new Error('broke'));
+      else if (!adapter.takesOver) await letGo(bus!);
       if (step.do === 'reopen') await bus!.close();
       if (step.do === 'throw')
         await (before ? reader!.subscription.done.catch(() => {}) : reader!.subscription.close());

@@ -1,6 +1,6 @@
 /**
- * The bus port: a partitioned, ordered log with durable consumer plans. Adapters: `sqlite-bus.ts` (embedded).
- * The contract every adapter must keep is `bus.contract.ts`; a stage may rely on nothing that is not tested there.
+ * The bus port: a partitioned, ordered log with durable consumer plans. Adapters: `sqlite-bus.ts` (embedded)
+ * and `kafka-bus.ts` (a fleet). The contract every adapter must keep is `bus.contract.ts`; a stage may rely on nothing that is not tested there.
  */
 
 /** One stored message. `offset` counts from 0 in its partition; gaps are possible, order is not. */
@@ -19,6 +19,7 @@ export type Message = { readonly key: string; readonly value: Uint8Array };
  * and `atMs` until it is acknowledged, also after a crash: that is what makes a replayed insert identical.
  */
 export type Plan = {
+  /** Random, made with the log the offsets count in and kept in it: one made anew never reuses deduplication tokens. */
   readonly busId: string;
   readonly topic: string;
   readonly group: string;
@@ -56,9 +57,7 @@ export type Subscription = {
 export type Follower = { readonly done: Promise<void>; close(): Promise<void> };
 
 export type Bus = {
-  /** Random, made with the bus and kept in it: a recreated bus never reuses deduplication tokens. */
-  readonly id: string;
-  /** Resolves once every message is durable, all or none of them. */
+  /** Resolves once every message is durable: of those for one partition all or none. */
   publish(topic: string, messages: readonly Message[]): Promise<void>;
   /** Hands out one plan at a time per partition; returning acknowledges it. */
   subscribe(options: SubscribeOptions, handler: (plan: Plan) => Promise<void>): Subscription;

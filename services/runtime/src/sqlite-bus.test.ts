@@ -12,7 +12,12 @@ import { SetupError, Transient } from './errors.ts';
 import { open } from './sqlite-bus.contract.ts';
 import { openSqliteBus, type SqliteBusOptions } from './sqlite-bus.ts';
 
-busContract({ name: 'sqlite', open, module: new URL('./sqlite-bus.contract.ts', import.meta.url) });
+busContract({
+  name: 'sqlite',
+  open,
+  module: new URL('./sqlite-bus.contract.ts', import.meta.url),
+  takesOver: true,
+});
 
 const fast = { compactedTopics: [COMPACTED], upkeepEveryMs: 5 };
 

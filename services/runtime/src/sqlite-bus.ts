@@ -37,7 +37,7 @@ const PUBLISHER_CHECKPOINT_PAGES = 1024;
  * A resolved `publish` outlives a crash of the process and of the machine, on a disk that honours fdatasync.
  * @throws SetupError when the file cannot be used.
  */
-export function openSqliteBus(options: SqliteBusOptions): Bus {
+export function openSqliteBus(options: SqliteBusOptions): Bus & { readonly id: string } {
   const file = openBusFile(options.path);
   const { db, busId } = file;
   const limits = { retentionMs: options.retentionMs ?? WEEK_MS, maxBytes: options.maxBytes ?? GIB };

@@ -1,0 +1,85 @@
+import type { BusRecord, SubscribeOptions } from './bus.ts';
+import type { Arrival } from './kafka-member.ts';
+
+type Limits = Pick<SubscribeOptions, 'maxRecords' | 'maxBytes'>;
+
+/** What was fetched of one partition and not yet handed out: always one piece of the log, without a hole. */
+export type Intake = {
+  /** Where the piece begins: everything before it was taken, or is gone. */
+  begin(): number;
+  /** The offset that must come next. */
+  next(): number;
+  /** Takes an arrival in; false when it is not what must come next, and was therefore not taken. */
+  accept(arrival: Arrival): boolean;
+  /** Goes on from another offset, with nothing in hand. */
+  restart(offset: number): void;
+  /** Where a batch that begins at `from` ends: by the limits, or with what is here. Undefined when nothing is here. */
+  batchEnd(limits: Limits): number | undefined;
+  /** When the oldest record here was published. */
+  oldestMs(): number | undefined;
+  /** The records before `to`, which are no longer kept then. */
+  take(to: number): BusRecord[];
+  /** Whether more than `factor` batches are here. */
+  holds(factor: number, limits: Limits): boolean;
+  /** Resolves at the next accepted arrival, restart or `wake`. */
+  changed(): Promise<void>;
+  wake(): void;
+};
+
+export function createIntake(start: number): Intake {
+  let records: BusRecord[] = [];
+  let bytes = 0;
+  let begin = start;
+  let next = start;
+  let change = Promise.withResolvers<void>();
+  const announce = (): void => {
+    change.resolve();
+    change = Promise.withResolvers<void>();
+  };
+  return {
+    begin: () => begin,
+    next: () => next,
+    accept(arrival) {
+      const follows = arrival.askedFrom === undefined ? arrival.next >= next : arrival.askedFrom === next;
+      if (!follows) return false;
+      for (const record of arrival.records) {
+        records.push(record);
+        bytes += record.value.byteLength;
+      }
+      next = arrival.next;
+      announce();
+      return true;
+    },
+    restart(offset) {
+      records = [];
+      bytes = 0;
+      begin = offset;
+      next = offset;
+      announce();
+    },
+    batchEnd: (limits) => (records.length === 0 ? undefined : records[countOf(records, limits) - 1]!.offset + 1),
+    oldestMs: () => records[0]?.publishedAtMs,
+    take(to) {
+      const end = records.findIndex(({ offset }) => offset >= to);
+      const taken = records.splice(0, end === -1 ? records.length : end);
+      begin = to;
+      bytes -= taken.reduce((sum, { value }) => sum + value.byteLength, 0);
+      return taken;
+    },
+    holds: (factor, { maxRecords, maxBytes }) => records.length > factor * maxRecords || bytes > factor * maxBytes,
+    changed: () => change.promise,
+    wake: announce,
+  };
+}
+
+/** How many records make the next batch: at least one, else as many as fit. */
+function countOf(records: readonly BusRecord[], { maxRecords, maxBytes }: Limits): number {
+  let bytes = records[0]!.value.byteLength;
+  let count = 1;
+  while (count < records.length && count < maxRecords) {
+    bytes += records[count]!.value.byteLength;
+    if (bytes > maxBytes) break;
+    count += 1;
+  }
+  return count;
+}
