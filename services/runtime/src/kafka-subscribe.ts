@@ -1,12 +1,9 @@
-import type { BusRecord, Plan, SubscribeOptions } from './bus.ts';
+import type { Plan, SubscribeOptions } from './bus.ts';
 import { createDesk, type Desk } from './kafka-desk.ts';
-import { busFault, isOutOfMembership } from './kafka-errors.ts';
-import { type Arrival, type Tenure, TenureOver } from './kafka-member.ts';
-import { type Bounds, encodeProgress, type Progress } from './kafka-plan.ts';
+import type { Arrival, Tenure } from './kafka-member.ts';
+import type { Progress } from './kafka-plan.ts';
 import { inTenure, type Reading, type Source, stayMember } from './kafka-source.ts';
-
-/** The batch a handler has, or had when it was last heard of: it outlives the tenure it was handed out in. */
-type Hand = { readonly busId: string; readonly bounds: Bounds; readonly finished: Promise<boolean> };
+import { type Shop, work } from './kafka-work.ts';
 
 /** Fetches that come before it is known where to begin; more are dropped and fetched again. */
 const EARLY_MAX = 8;
@@ -19,164 +16,22 @@ export function subscribe(
   handler: (plan: Plan) => Promise<void>,
 ): Reading {
   if (options.maxRecords < 1) throw new RangeError('maxRecords must be at least 1');
-  const { cluster, log } = source;
-  const { topic, group } = options;
+  const { createClient, timing, log } = source;
   const stopping = new AbortController();
   const leaving = new AbortController();
-  const hands = new Map<number, Hand>();
-  const desks = new WeakMap<Tenure, Map<number, Desk>>();
-  const early = new WeakMap<Tenure, Arrival[]>();
-  const working = new Set<Promise<void>>();
-  let failure: { error: unknown } | undefined;
-
-  const fail = (error: unknown): void => {
-    failure ??= { error };
-    stopping.abort();
-  };
-  const track = (work: Promise<void>): void => {
-    const watched = work.catch(fail).finally(() => working.delete(watched));
-    working.add(watched);
-  };
-
-  const onTenure = (tenure: Tenure): void => {
-    early.set(tenure, []);
-    track(takeUp(tenure));
-  };
-  const onArrival = (tenure: Tenure, arrival: Arrival): void => {
-    const waiting = early.get(tenure);
-    if (waiting === undefined) desks.get(tenure)?.get(arrival.partition)?.arrive(arrival);
-    else if (waiting.length < EARLY_MAX) waiting.push(arrival);
-  };
-  /** Reads what the group has done with each partition, and starts a worker for it. */
-  const takeUp = async (tenure: Tenure): Promise<void> => {
-    const known = await inTenure(tenure, log, async () => {
-      const [busId, ranges] = await Promise.all([cluster.topicId(topic), cluster.ranges(topic)]);
-      return { busId, ranges, progress: await cluster.progress(busId, topic, groupId) };
-    });
-    if (known === undefined || stopping.signal.aborted) return;
-    const { busId, ranges } = known;
-    const mine = new Map<number, Desk>();
-    for (const partition of tenure.partitions) {
-      const { low, high } = ranges.get(partition) ?? { low: 0, high: 0 };
-      const committed = known.progress.get(partition);
-      const inRange = committed === undefined || (committed.acked >= low && committed.acked <= high);
-      const progress = committed && inRange ? committed : { acked: committed && committed.acked > high ? high : low };
-      if (!inRange) source.onGone({ topic, group, partition, records: Math.abs(committed.acked - progress.acked) });
-      if (committed === undefined || !inRange) tenure.seek(partition, progress.acked);
-      const desk = createDesk(source, tenure, partition, progress.acked, options, fail);
-      mine.set(partition, desk);
-      track(work(tenure, partition, desk, busId, progress));
-    }
-    desks.set(tenure, mine);
-    const waiting = early.get(tenure) ?? [];
-    early.delete(tenure);
-    for (const arrival of waiting) mine.get(arrival.partition)?.arrive(arrival);
-  };
-
-  /** One partition during one tenure: plan, hand out, acknowledge. Ends with the tenure, or when the subscription closes. */
-  const work = async (tenure: Tenure, partition: number, desk: Desk, busId: string, start: Progress): Promise<void> => {
-    const { intake } = desk;
-    const going = () => !tenure.over.aborted && !stopping.signal.aborted;
-    const commit = (progress: Progress) => commitIn(tenure, partition, busId, progress);
-    const wake = (): void => intake.wake();
-    stopping.signal.addEventListener('abort', wake, { once: true });
-    try {
-      let { plan } = start;
-      let handled = await wasHandled(partition, busId, plan);
-      while (going()) {
-        if (plan === undefined) {
-          plan = await nextPlan(desk, going);
-          if (plan === undefined || !(await commit({ acked: plan.bounds.from, plan }))) return;
-        }
-        const records = await collect(desk, plan.bounds, going);
-        if (records === 'gone') {
-          plan = undefined;
-          continue;
-        }
-        if (records === undefined) return;
-        if (!handled) await hand(partition, busId, plan.bounds, records);
-        handled = false;
-        const next: Progress['plan'] = going() ? planOf(desk) : undefined;
-        if (!(await commit({ acked: plan.bounds.to, plan: next }))) return;
-        hands.delete(partition);
-        plan = next;
-      }
-    } finally {
-      stopping.signal.removeEventListener('abort', wake);
-    }
-  };
-  /** Waits for a handler of an earlier tenure. Whether it finished the very batch that is still in hand. */
-  const wasHandled = async (partition: number, busId: string, plan: Progress['plan']): Promise<boolean> => {
-    const earlier = hands.get(partition);
-    if (earlier === undefined || !(await earlier.finished)) return false;
-    const { from, to, atMs } = earlier.bounds;
-    const { bounds } = plan ?? {};
-    return earlier.busId === busId && from === bounds?.from && to === bounds.to && atMs === bounds.atMs;
-  };
-  const planOf = ({ intake }: Desk): Progress['plan'] => {
-    const to = intake.batchEnd(options);
-    return to === undefined
-      ? undefined
-      : { bounds: { from: intake.begin(), to, atMs: Date.now() }, oldestMs: intake.oldestMs()! };
-  };
-  const nextPlan = async (desk: Desk, going: () => boolean): Promise<Progress['plan']> => {
-    for (;;) {
-      const plan = planOf(desk);
-      if (plan !== undefined || !going()) return going() ? plan : undefined;
-      await desk.intake.changed();
-    }
-  };
-  const collect = async (
-    desk: Desk,
-    { from, to }: Bounds,
-    going: () => boolean,
-  ): Promise<BusRecord[] | 'gone' | undefined> => {
-    for (;;) {
-      if (!going()) return undefined;
-      if (desk.intake.begin() > from) return 'gone';
-      desk.balance(to);
-      if (desk.intake.next() >= to) break;
-      await desk.intake.changed();
-    }
-    const records = desk.intake.take(to);
-    desk.balance(to);
-    return records;
-  };
-  const hand = async (partition: number, busId: string, bounds: Bounds, records: BusRecord[]): Promise<void> => {
-    const { promise: finished, resolve } = Promise.withResolvers<boolean>();
-    hands.set(partition, { busId, bounds, finished });
-    try {
-      await handler({ busId, topic, group, partition, ...bounds, records });
-      resolve(true);
-    } finally {
-      resolve(false);
-    }
-  };
-  /** @returns false when the tenure is over, and the batch with it, unless this member gets both again */
-  const commitIn = async (tenure: Tenure, partition: number, busId: string, progress: Progress): Promise<boolean> => {
-    const metadata = encodeProgress(busId, progress);
-    const committed = await inTenure(tenure, log, async () => {
-      try {
-        await tenure.commit(partition, progress.acked, metadata);
-        return true;
-      } catch (error) {
-        if (error instanceof TenureOver || isOutOfMembership(error)) return false;
-        throw busFault(error, `committing ${groupId}`);
-      }
-    });
-    return committed === true;
-  };
+  const crew = createCrew(() => stopping.abort());
+  const shop: Shop = { log, options, groupId, handler, stopping: stopping.signal, hands: new Map() };
+  const reception = createReception(source, shop, crew);
 
   const run = async (): Promise<void> => {
-    const { createClient, timing } = source;
-    const member = stayMember({ createClient, topic, groupId, timing, log, onTenure, onArrival }, leaving.signal).catch(
-      fail,
-    );
+    const membership = { createClient, topic: options.topic, groupId, timing, log, ...reception };
+    const member = stayMember(membership, leaving.signal).catch(crew.fail);
     await aborted(stopping.signal);
-    while (working.size > 0) await Promise.all(working);
+    // Still a member, so that what handlers finish now can be acknowledged.
+    await crew.finished();
     leaving.abort();
     await member;
-    if (failure !== undefined) throw failure.error;
+    crew.check();
   };
   const running = run();
   const settled = running.catch(() => {});
@@ -189,6 +44,83 @@ export function subscribe(
       await settled;
     },
   };
+}
+
+type Crew = ReturnType<typeof createCrew>;
+
+/** The work under way, and the first thing that failed in it. */
+function createCrew(onFailure: () => void) {
+  const working = new Set<Promise<void>>();
+  let failure: { error: unknown } | undefined;
+  const fail = (error: unknown): void => {
+    failure ??= { error };
+    onFailure();
+  };
+  return {
+    fail,
+    start(job: Promise<void>): void {
+      const watched = job.catch(fail).finally(() => working.delete(watched));
+      working.add(watched);
+    },
+    async finished(): Promise<void> {
+      while (working.size > 0) await Promise.all(working);
+    },
+    check(): void {
+      if (failure !== undefined) throw failure.error;
+    },
+  };
+}
+
+/** Gives each partition of a tenure a worker, and the workers what was fetched. */
+function createReception(source: Source, shop: Shop, crew: Crew) {
+  const desks = new WeakMap<Tenure, Map<number, Desk>>();
+  const early = new WeakMap<Tenure, Arrival[]>();
+
+  const takeUp = async (tenure: Tenure): Promise<void> => {
+    const known = await inTenure(tenure, shop.log, () => readProgress(source, shop));
+    if (known === undefined || shop.stopping.aborted) return;
+    const mine = new Map<number, Desk>();
+    for (const partition of tenure.partitions) {
+      const { progress, seek } = known.start(partition);
+      if (seek) tenure.seek(partition, progress.acked);
+      const desk = createDesk(source, tenure, partition, progress.acked, shop.options, crew.fail);
+      mine.set(partition, desk);
+      crew.start(work({ ...shop, tenure, partition, desk, busId: known.busId }, progress));
+    }
+    desks.set(tenure, mine);
+    const waiting = early.get(tenure) ?? [];
+    early.delete(tenure);
+    for (const arrival of waiting) mine.get(arrival.partition)?.arrive(arrival);
+  };
+  return {
+    onTenure(tenure: Tenure): void {
+      early.set(tenure, []);
+      crew.start(takeUp(tenure));
+    },
+    onArrival(tenure: Tenure, arrival: Arrival): void {
+      const waiting = early.get(tenure);
+      if (waiting === undefined) desks.get(tenure)?.get(arrival.partition)?.arrive(arrival);
+      else if (waiting.length < EARLY_MAX) waiting.push(arrival);
+    },
+  };
+}
+
+/** What the group has done, as of now: nobody else can commit for the partitions of a running tenure. */
+async function readProgress({ cluster, onGone }: Source, { options: { topic, group }, groupId }: Shop) {
+  const [busId, ranges] = await Promise.all([cluster.topicId(topic), cluster.ranges(topic)]);
+  const committed = await cluster.progress(busId, topic, groupId);
+  /** Where a partition begins, and whether kafkajs, which goes by the committed offset alone, has to be told. */
+  const start = (partition: number): { progress: Progress; seek: boolean } => {
+    const { low, high } = ranges.get(partition) ?? { low: 0, high: 0 };
+    const progress = committed.get(partition);
+    if (progress === undefined) return { progress: { acked: low }, seek: true };
+    if (progress.acked >= low && progress.acked <= high) return { progress, seek: false };
+    // Retention removed what was not read yet, or a replica without the newest records became leader.
+    const acked = progress.acked < low ? low : high;
+    onGone({ topic, group, partition, records: Math.abs(progress.acked - acked) });
+    return { progress: { acked }, seek: true };
+  };
+  return { busId, start };
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
