@@ -6,6 +6,7 @@ import { openKafkaBus } from '@bintrail/runtime/kafka-bus.ts';
 import { createClient } from '@bintrail/runtime/kafka-client.ts';
 import type { KafkaConnection } from '@bintrail/runtime/kafka-settings.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
+import type { Admin } from 'kafkajs';
 
 const log = createLog({ level: process.env.BINTRAIL_LOG_LEVEL === 'debug' ? 'debug' : 'error', name: 'contract' });
 
@@ -36,20 +37,27 @@ export async function open(location: string): Promise<Bus> {
     const client = createClient(connection, log);
     const admin = client.kafka.admin();
     await admin.connect();
-    await admin.createTopics({
-      topics: TOPICS.map((topic) => ({
-        topic: connection.prefix + topic,
-        numPartitions: PARTITIONS,
-        configEntries: [
-          { name: 'message.timestamp.type', value: 'LogAppendTime' },
-          { name: 'max.message.bytes', value: String(4 * 1024 * 1024) },
-          { name: 'cleanup.policy', value: topic === COMPACTED ? 'compact' : 'delete' },
-        ],
-      })),
-    });
+    await makeTopics(admin, location);
     await admin.disconnect();
     client.destroy();
     writeFileSync(made, '');
   }
   return openKafkaBus({ connection, log, timing: QUICK });
+}
+
+/** Makes those that are not there. */
+export async function makeTopics(admin: Admin, location: string): Promise<void> {
+  const { prefix } = connectionOf(location);
+  const there = new Set(await admin.listTopics());
+  const missing = TOPICS.filter((topic) => !there.has(prefix + topic));
+  const topics = missing.map((topic) => ({
+    topic: prefix + topic,
+    numPartitions: PARTITIONS,
+    configEntries: [
+      { name: 'message.timestamp.type', value: 'LogAppendTime' },
+      { name: 'max.message.bytes', value: String(4 * 1024 * 1024) },
+      { name: 'cleanup.policy', value: topic === COMPACTED ? 'compact' : 'delete' },
+    ],
+  }));
+  if (topics.length > 0) await admin.createTopics({ topics });
 }

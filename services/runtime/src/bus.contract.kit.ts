@@ -119,6 +119,8 @@ export type Child = {
   /** The next line it prints, parsed; undefined when it has ended. */
   next(): Promise<Record<string, unknown> | undefined>;
   kill(): Promise<void>;
+  /** SIGSTOP makes it stand still, SIGCONT go on. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void;
 };
 
 /** A process that works on the bus as `bus.contract.child.ts` says. */
@@ -136,6 +138,7 @@ export function startProcess(t: TestContext, script: URL, args: readonly string[
   t.after(kill);
   return {
     kill,
+    signal: (name) => child.kill(name),
     async next() {
       const line = await lines.next();
       return line.done ? undefined : JSON.parse(line.value);

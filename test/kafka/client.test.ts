@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { hold, message, newLocation, openFor, wide } from '@bintrail/runtime/bus.contract.kit.ts';
+import { SetupError } from '@bintrail/runtime/errors.ts';
+import { open } from './contract.adapter.ts';
+import { kafkaForTests } from './for-tests.ts';
+
+await kafkaForTests();
+const adapter = { name: 'kafka', open, module: new URL('./contract.adapter.ts', import.meta.url), takesOver: false };
+
+test('a topic that is not there is a matter of set-up, and named', async (t) => {
+  const bus = await openFor(t, adapter, await newLocation());
+  await assert.rejects(bus.publish('nowhere', [message('k', 'a')]), SetupError);
+});
+
+test('a client with nothing to do leaves its queues of requests alone', async (t) => {
+  const bus = await openFor(t, adapter, await newLocation());
+  hold(bus, { topic: 't', group: 'g', ...wide });
+  await Promise.all(Array.from({ length: 20 }, (_, n) => bus.publish('t', [message(`${n}`, 'x')])));
+  await Promise.all(Array.from({ length: 20 }, () => bus.lag('t', 'g')));
+  await delay(300);
+  const { prototype } = createRequire(import.meta.url)('kafkajs/src/network/requestQueue/index.js');
+  const looks = t.mock.method(prototype, 'checkPendingRequests');
+  await delay(1_000);
+  // One for each answer to the 20 fetches of this second, and the heartbeats; 1,000 for each queue that polls.
+  assert(looks.mock.callCount() < 200, `looked ${looks.mock.callCount()} times`);
+});
