@@ -4,7 +4,9 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { hold, message, newLocation, openFor, wide } from '@bintrail/runtime/bus.contract.kit.ts';
 import { SetupError } from '@bintrail/runtime/errors.ts';
-import { open } from './contract.adapter.ts';
+import { ensureTopics } from '@bintrail/runtime/kafka-topics.ts';
+import { createLog } from '@bintrail/runtime/log.ts';
+import { connectionOf, open } from './contract.adapter.ts';
 import { kafkaForTests } from './for-tests.ts';
 
 await kafkaForTests();
@@ -26,4 +28,23 @@ test('a client with nothing to do leaves its queues of requests alone', async (t
   await delay(1_000);
   // One for each answer to the 20 fetches of this second, and the heartbeats; 1,000 for each queue that polls.
   assert(looks.mock.callCount() < 200, `looked ${looks.mock.callCount()} times`);
+});
+
+test('topics are made once; what is there is compared, and left as it is', async () => {
+  const connection = connectionOf(await newLocation());
+  const log = createLog({ level: 'silent', name: 'test' });
+  const plain = { name: 'plain', partitions: 2, compacted: false, retentionMs: 3_600_000 };
+  const newest = { name: 'newest', partitions: 1, compacted: true, retentionMs: 0 };
+  const first = await ensureTopics(connection, [plain], log);
+  assert.deepEqual(first, { created: [`${connection.prefix}plain`], differences: [] });
+  const second = await ensureTopics(connection, [{ ...plain, partitions: 3, retentionMs: 7_200_000 }, newest], log);
+  assert.deepEqual(second.created, [`${connection.prefix}newest`]);
+  assert.deepEqual(
+    second.differences.map(({ setting, found, wanted }) => [setting, found, wanted]),
+    [
+      ['retention.ms', '3600000', '7200000'],
+      ['partitions', '2', '3'],
+    ],
+  );
+  assert.deepEqual((await ensureTopics(connection, [plain, newest], log)).differences, []);
 });

@@ -24,7 +24,6 @@ const HEALING_NAMES = new Set([
 ]);
 
 const UNKNOWN_TOPIC_OR_PARTITION = 3;
-export const MESSAGE_TOO_LARGE = 10;
 const ILLEGAL_GENERATION = 22;
 const UNKNOWN_MEMBER_ID = 25;
 const REBALANCE_IN_PROGRESS = 27;
@@ -50,9 +49,12 @@ const HEALING_CODES = new Set([
 ]);
 const OUT_OF_MEMBERSHIP = new Set([ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, REBALANCE_IN_PROGRESS]);
 
-/** kafkajs wraps the cause of its last try, and of that again. */
+/** kafkajs wraps the cause of its last try, and of that again; of several topics it gathers the errors of each. */
 function* causes(error: unknown): Generator<KafkaFault> {
-  for (let each = error; each instanceof Error; each = each.cause) yield each as KafkaFault;
+  for (let each = error; each instanceof Error; each = each.cause) {
+    yield each as KafkaFault;
+    if ('errors' in each && Array.isArray(each.errors)) for (const one of each.errors) yield* causes(one);
+  }
 }
 
 const protocolCode = (fault: KafkaFault): number | undefined =>
@@ -79,8 +81,4 @@ export function busFault(error: unknown, doing: string): unknown {
 /** Whether a broker says that this member, or its generation, no longer counts. */
 export function isOutOfMembership(error: unknown): boolean {
   return [...causes(error)].some((fault) => OUT_OF_MEMBERSHIP.has(protocolCode(fault) ?? -1));
-}
-
-export function hasCode(error: unknown, wanted: number): boolean {
-  return [...causes(error)].some((fault) => protocolCode(fault) === wanted);
 }
