@@ -12,8 +12,8 @@ const log = createLog({ level: process.env.BINTRAIL_LOG_LEVEL === 'debug' ? 'deb
 
 /** A dead member is noticed in seconds here, and what was paused goes on sooner. */
 export const QUICK = {
-  sessionTimeoutMs: 2_000,
-  heartbeatMs: 250,
+  sessionTimeoutMs: 1_000,
+  heartbeatMs: 200,
   rebalanceTimeoutMs: 5_000,
   maxWaitMs: 50,
   stallMs: 30_000,

@@ -44,7 +44,10 @@ export function follow(
     if (ranges === undefined) return;
     ends ??= ranges;
     for (const [partition, { low }] of ranges) if (!places.has(partition)) places.set(partition, low);
-    for (const partition of tenure.partitions) tenure.seek(partition, places.get(partition)!);
+    for (const partition of tenure.partitions) {
+      tenure.seek(partition, places.get(partition)!);
+      tenure.resume(partition);
+    }
     checkEnd();
   };
   const onArrival = (tenure: Tenure, { partition, askedFrom, next, records }: Arrival): void => {

@@ -31,6 +31,7 @@ export type Arrival = {
 
 /** Membership in one generation of the group: the time between one rebalance and the next. */
 export type Tenure = {
+  /** Paused when it begins. */
   readonly partitions: readonly number[];
   readonly over: AbortSignal;
   /** One try, under this generation or not at all: refused by the broker once another has begun, here even before. */
@@ -145,8 +146,9 @@ function watchTenures(consumer: Consumer, { topic, onTenure, onArrival, log, gro
     const tenure = createTenure(consumer, topic, partitions, ending.signal, () => payload);
     current = { tenure, ending };
     log.info({ topic, groupId, partitions }, 'joined');
-    // kafkajs keeps what was paused through rebalances.
-    for (const partition of partitions) tenure.resume(partition);
+    // Until it is known where to begin. kafkajs would begin at the committed offset, and where the log no longer has that,
+    // commit another in its place, without our metadata.
+    for (const partition of partitions) tenure.pause(partition);
     onTenure(tenure);
   });
   consumer.on('consumer.end_batch_process', ({ payload: batch }) => {

@@ -5,9 +5,6 @@ import type { Progress } from './kafka-plan.ts';
 import { inTenure, type Reading, type Source, stayMember } from './kafka-source.ts';
 import { type Shop, work } from './kafka-work.ts';
 
-/** Fetches that come before it is known where to begin; more are dropped and fetched again. */
-const EARLY_MAX = 8;
-
 /** Joins the group and hands out plans, one at a time for each partition this member is given, until closed. */
 export function subscribe(
   source: Source,
@@ -74,34 +71,24 @@ function createCrew(onFailure: () => void) {
 /** Gives each partition of a tenure a worker, and the workers what was fetched. */
 function createReception(source: Source, shop: Shop, crew: Crew) {
   const desks = new WeakMap<Tenure, Map<number, Desk>>();
-  const early = new WeakMap<Tenure, Arrival[]>();
 
   const takeUp = async (tenure: Tenure): Promise<void> => {
     const known = await inTenure(tenure, shop.log, () => readProgress(source, shop));
     if (known === undefined || shop.stopping.aborted) return;
     const mine = new Map<number, Desk>();
+    desks.set(tenure, mine);
     for (const partition of tenure.partitions) {
-      const { progress, seek } = known.start(partition);
-      if (seek) tenure.seek(partition, progress.acked);
+      const progress = known.start(partition);
       const desk = createDesk(source, tenure, partition, progress.acked, shop.options, crew.fail);
       mine.set(partition, desk);
+      tenure.seek(partition, progress.acked);
+      tenure.resume(partition);
       crew.start(work({ ...shop, tenure, partition, desk, busId: known.busId }, progress));
     }
-    desks.set(tenure, mine);
-    const waiting = early.get(tenure) ?? [];
-    early.delete(tenure);
-    for (const arrival of waiting) mine.get(arrival.partition)?.arrive(arrival);
   };
   return {
-    onTenure(tenure: Tenure): void {
-      early.set(tenure, []);
-      crew.start(takeUp(tenure));
-    },
-    onArrival(tenure: Tenure, arrival: Arrival): void {
-      const waiting = early.get(tenure);
-      if (waiting === undefined) desks.get(tenure)?.get(arrival.partition)?.arrive(arrival);
-      else if (waiting.length < EARLY_MAX) waiting.push(arrival);
-    },
+    onTenure: (tenure: Tenure): void => crew.start(takeUp(tenure)),
+    onArrival: (tenure: Tenure, arrival: Arrival): void => desks.get(tenure)?.get(arrival.partition)?.arrive(arrival),
   };
 }
 
@@ -109,16 +96,14 @@ function createReception(source: Source, shop: Shop, crew: Crew) {
 async function readProgress({ cluster, onGone }: Source, { options: { topic, group }, groupId }: Shop) {
   const [busId, ranges] = await Promise.all([cluster.topicId(topic), cluster.ranges(topic)]);
   const committed = await cluster.progress(busId, topic, groupId);
-  /** Where a partition begins, and whether kafkajs, which goes by the committed offset alone, has to be told. */
-  const start = (partition: number): { progress: Progress; seek: boolean } => {
+  const start = (partition: number): Progress => {
     const { low, high } = ranges.get(partition) ?? { low: 0, high: 0 };
-    const progress = committed.get(partition);
-    if (progress === undefined) return { progress: { acked: low }, seek: true };
-    if (progress.acked >= low && progress.acked <= high) return { progress, seek: false };
+    const progress = committed.get(partition) ?? { acked: low };
+    if (progress.acked >= low && progress.acked <= high) return progress;
     // Retention removed what was not read yet, or a replica without the newest records became leader.
     const acked = progress.acked < low ? low : high;
     onGone({ topic, group, partition, records: Math.abs(progress.acked - acked) });
-    return { progress: { acked }, seek: true };
+    return { acked };
   };
   return { busId, start };
 }
