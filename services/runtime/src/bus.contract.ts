@@ -16,7 +16,7 @@ import {
   wide,
 } from './bus.contract.kit.ts';
 import { modelTests } from './bus.contract.model.ts';
-import type { Bus } from './bus.ts';
+import type { Bus, BusRecord } from './bus.ts';
 
 /** One promise of the port: its name is what an adapter's `skip` refers to. */
 export type ContractTest = { readonly name: string; run(t: TestContext, adapter: Adapter): Promise<void> };

@@ -20,14 +20,11 @@ export type KafkaBusOptions = {
   readonly timing?: Partial<Timing>;
 };
 
-/** 30 s: a stage whose event loop stands still for a while keeps its partitions; a dead one is replaced within a minute. */
-const TIMING: Timing = {
-  sessionTimeoutMs: 30_000,
-  heartbeatMs: 3_000,
-  rebalanceTimeoutMs: 20_000,
-  maxWaitMs: 250,
-  stallMs: 60_000,
-};
+/** Three heartbeats may go missing, or ten at the default of 30 s; more often costs the coordinator more than it tells. */
+function timingOf({ sessionTimeoutMs = 30_000 }: KafkaConnection): Timing {
+  const heartbeatMs = Math.min(3_000, sessionTimeoutMs / 3);
+  return { sessionTimeoutMs, heartbeatMs, rebalanceTimeoutMs: 20_000, maxWaitMs: 250, stallMs: 60_000 };
+}
 
 /**
  * The bus of a fleet: Apache Kafka. Many processes share a group, each gets some of a topic's partitions. The plan of each
@@ -44,7 +41,7 @@ export function openKafkaBus({ connection, log, onGone, timing }: KafkaBusOption
   let closed = false;
 
   const source: Source = {
-    ...{ cluster, log, createClient: makeClient, timing: { ...TIMING, ...timing } },
+    ...{ cluster, log, createClient: makeClient, timing: { ...timingOf(connection), ...timing } },
     onGone(gone) {
       log.error(gone, 'records were gone before they were read');
       onGone?.(gone);

@@ -14,6 +14,7 @@ test('brokers are enough', () => {
     brokers: ['a.example:9092', '10.0.0.1:9093', '[::1]:9094'],
     clientId: 'probe',
     prefix: '',
+    sessionTimeoutMs: 30_000,
     ssl: undefined,
     sasl: undefined,
   });

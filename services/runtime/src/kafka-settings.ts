@@ -1,6 +1,17 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
-import { type Env, flag, oneOf, optional, type Parser, readConfig, required, setting, text } from './config.ts';
+import {
+  durationMs,
+  type Env,
+  flag,
+  oneOf,
+  optional,
+  type Parser,
+  readConfig,
+  required,
+  setting,
+  text,
+} from './config.ts';
 import { SetupError } from './errors.ts';
 
 /** How to reach a cluster. Holds secrets: never log it. */
@@ -13,6 +24,8 @@ export type KafkaConnection = {
   readonly sasl?: { readonly mechanism: Mechanism; readonly username: string; readonly password: string } | undefined;
   /** Put before the name of each topic and group, so that several Bintrails share a cluster. */
   readonly prefix: string;
+  /** A process of a group that says nothing for so long is dead, and others get its partitions. */
+  readonly sessionTimeoutMs?: number;
 };
 
 type Mechanism = 'plain' | 'scram-sha-256' | 'scram-sha-512';
@@ -38,6 +51,8 @@ const prefix: Parser<string> = {
 const SPEC = {
   brokers: required('KAFKA_BROKERS', brokerList),
   prefix: setting('KAFKA_PREFIX', prefix, ''),
+  /** A stage whose event loop stands still for a while keeps its partitions; a dead one is replaced within a minute. */
+  sessionTimeoutMs: setting('KAFKA_SESSION_TIMEOUT', durationMs, 30_000),
   tls: setting('KAFKA_TLS', flag, false),
   caFile: optional('KAFKA_TLS_CA_FILE', text),
   certFile: optional('KAFKA_TLS_CERT_FILE', text),
@@ -54,7 +69,8 @@ const SPEC = {
  */
 export function readKafkaConnection(env: Env, clientId: string): KafkaConnection {
   const config = readAll(env);
-  return { brokers: config.brokers, clientId, prefix: config.prefix, ssl: readTls(config), sasl: readSasl(config) };
+  const { brokers, prefix, sessionTimeoutMs } = config;
+  return { brokers, clientId, prefix, sessionTimeoutMs, ssl: readTls(config), sasl: readSasl(config) };
 }
 
 const readAll = (env: Env) => readConfig(env, SPEC);

@@ -5,29 +5,30 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Status } from '@bintrail/api/deps.ts';
+import { findingCounts } from '@bintrail/api/finding-counts.ts';
 import { listen } from '@bintrail/api/listen.ts';
 import { openApi } from '@bintrail/api/open-api.ts';
 import { createDetect } from '@bintrail/detect/detect.ts';
 import { watchSilence } from '@bintrail/detect/silence-watch.ts';
 import { createIngest } from '@bintrail/ingest/ingest.ts';
+import { migrateWhenUp } from '@bintrail/ingest/migrate-when-up.ts';
 import { createNotify } from '@bintrail/notify/notify.ts';
 import type { Bus, Message } from '@bintrail/runtime/bus.ts';
 import { optional, port, readConfig, setting, text } from '@bintrail/runtime/config.ts';
-import { SetupError, Transient } from '@bintrail/runtime/errors.ts';
+import { SetupError } from '@bintrail/runtime/errors.ts';
+import { readKafkaConnection } from '@bintrail/runtime/kafka-settings.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
 import { createMetrics } from '@bintrail/runtime/metrics.ts';
-import { migrate, readMigrations } from '@bintrail/runtime/migrate.ts';
 import { dropPrivileges } from '@bintrail/runtime/privileges.ts';
+import { openMeteredBus } from '@bintrail/runtime/service.ts';
 import { createShutdown } from '@bintrail/runtime/shutdown.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
-import { openStore, type Store } from '@bintrail/runtime/store.ts';
+import { openStore } from '@bintrail/runtime/store.ts';
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
-import { findingCounts } from './finding-counts.ts';
 import { findingLine } from './finding-line.ts';
-import type { BackendStart, FromBackend, ToBackend } from './messages.ts';
+import { type BackendStart, type FromBackend, type ToBackend, usesKafka } from './messages.ts';
 import { type HeardOf, partStates } from './part-states.ts';
 import { startReplay } from './replay.ts';
 import { unpackRecording } from './replay-recording.ts';
@@ -40,9 +41,6 @@ const log = createLog({
   human: process.stderr.isTTY === true,
 });
 const shutdown = createShutdown({ log, boundMs: 15_000 });
-/** As long as a topic keeps what may be handed out again. */
-const DEDUPLICATION_SECONDS = 7 * 24 * 3600;
-const migrations = readMigrations(new URL('../../../schemas/migrations/', import.meta.url));
 let probe: HeardOf | undefined;
 
 process.on('disconnect', () => shutdown.close());
@@ -76,10 +74,12 @@ async function start({ mode, store: storeOptions, homeDir, tokenPath, user }: Ba
   });
   const store = openStore(storeOptions);
   shutdown.onClose('store', store.close);
-  await migrateWhenUp(store, storeOptions.cluster);
-  const bus = openSqliteBus({ path: join(homeDir, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
-  shutdown.onClose('bus', bus.close);
+  await migrateWhenUp(store, storeOptions.cluster, log);
   const metrics = createMetrics();
+  const bus = usesKafka(mode, process.env)
+    ? openMeteredBus(readKafkaConnection(process.env, 'bintrail'), log, metrics)
+    : openSqliteBus({ path: join(homeDir, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
+  shutdown.onClose('bus', bus.close);
   const common = { bus, log, metrics };
 
   const ingest = createIngest({ ...common, store });
@@ -122,22 +122,6 @@ function play(bus: Bus, recording: readonly Batch[]): void {
   shutdown.onClose('replay', replay.close);
   replay.done.catch(shutdown.fail);
   replay.played.then((rows) => tell({ kind: 'replayed', rows }));
-}
-
-/** A server that is just starting is waited for; the embedded engine answers before this process is told of it. */
-async function migrateWhenUp(store: Store, cluster: string | undefined): Promise<void> {
-  const schema = cluster === undefined ? undefined : { cluster, deduplicationSeconds: DEDUPLICATION_SECONDS };
-  for (let triesLeft = 30; ; triesLeft--) {
-    try {
-      await migrate(store, migrations, schema);
-      return;
-    } catch (error) {
-      if (!(error instanceof Transient)) throw error;
-      if (triesLeft === 0) throw new SetupError(`the store does not answer: ${error.message}`, 'check CLICKHOUSE_URL');
-      log.warn({ err: error }, 'the store does not answer yet');
-      await delay(1_000);
-    }
-  }
 }
 
 /** One line per finding that is new from here on. */

@@ -7,24 +7,27 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PROBE_MAIN, PROBE_NODE_OPTIONS, probeEnvironment } from '@bintrail/probe/launch.ts';
 import { optional, readConfig, text } from '@bintrail/runtime/config.ts';
-import { SetupError } from '@bintrail/runtime/errors.ts';
+import { SetupError, Transient } from '@bintrail/runtime/errors.ts';
+import { readKafkaConnection } from '@bintrail/runtime/kafka-settings.ts';
+import { ensureTopics } from '@bintrail/runtime/kafka-topics.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
 import { asUser, lookupUser, type User } from '@bintrail/runtime/privileges.ts';
 import { createShutdown } from '@bintrail/runtime/shutdown.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { parseClickHouseUrl, type StoreOptions } from '@bintrail/runtime/store.ts';
-import { COMPACTED_TOPICS } from '@bintrail/schemas/topics.ts';
+import { COMPACTED_TOPICS, topicShapes } from '@bintrail/schemas/topics.ts';
 import { banner, type Facts, REPLAY_MARK } from './banner.ts';
 import { type Child, ChildEnded, firstMessage, startChild } from './child.ts';
 import { startClickHouse } from './clickhouse-host.ts';
 import { takeHome } from './home.ts';
-import type { FromBackend, FromProbe, Mode, ToBackend } from './messages.ts';
+import { type FromBackend, type FromProbe, type Mode, type ToBackend, usesKafka } from './messages.ts';
 import { forbidNewPrivileges } from './no-new-privileges.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
 const BACKEND = new URL('./backend.ts', import.meta.url);
 /** sysexits.h EX_CONFIG: something about the host or the settings must change first. */
 const EXIT_SETUP = 78;
+const WEEK_MS = 7 * 24 * 3600 * 1000;
 
 // Whatever this process and its children create is theirs alone.
 process.umask(0o077);
@@ -54,7 +57,8 @@ async function start(): Promise<void> {
   const user = unprivilegedUser();
   const home = takeHome(homeOf(mode, config.homeDir), CHECKOUT, user);
   shutdown.onClose('home', home.release);
-  await createBus(home.reachablePath, user);
+  if (usesKafka(mode, process.env)) await createTopics();
+  else await createBus(home.reachablePath, user);
 
   // Before the first child: all of them inherit it.
   forbidNewPrivileges();
@@ -141,6 +145,15 @@ async function createBus(homeDir: string, user: User | undefined): Promise<void>
   const open = () => openSqliteBus({ path: join(homeDir, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
   const bus = user === undefined ? open() : asUser(user, open);
   await bus.close();
+}
+
+/** What is missing is made as for a fleet of one; `npm run topics` beforehand makes it otherwise. */
+async function createTopics(): Promise<void> {
+  const shapes = topicShapes({ partitions: 1, retentionMs: WEEK_MS });
+  await ensureTopics(readKafkaConnection(process.env, 'bintrail'), shapes, log).catch((cause: unknown) => {
+    if (!(cause instanceof Transient)) throw cause;
+    throw new SetupError(cause.message, 'check KAFKA_BROKERS');
+  });
 }
 
 async function startEngine(homeDir: string, user: User | undefined): Promise<StoreOptions> {

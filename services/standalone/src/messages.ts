@@ -4,6 +4,9 @@ import type { StoreOptions } from '@bintrail/runtime/store.ts';
 /** Whether events come from this host's probe or from the recorded sample. */
 export type Mode = 'live' | 'replay';
 
+/** Whether the bus is the Kafka of KAFKA_BROKERS. A replay never is: recorded events stay apart from those of a fleet. */
+export const usesKafka = (mode: Mode, env: NodeJS.ProcessEnv): boolean => mode === 'live' && Boolean(env.KAFKA_BROKERS);
+
 /** Everything the backend needs that is not in its environment; it holds the store's password. */
 export type BackendStart = {
   readonly kind: 'start';

@@ -1,7 +1,7 @@
-import { readFacts } from '@bintrail/api/findings/facts.ts';
-import { countedFor, subjectKey, subjectOf } from '@bintrail/api/findings/subject.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
 import type { Finding } from '@bintrail/schemas/finding.ts';
+import { readFacts } from './findings/facts.ts';
+import { countedFor, subjectKey, subjectOf } from './findings/subject.ts';
 
 /** Sightings and nodes of a finding as the api would show them now; 0 before ingest has stored the first. */
 export function findingCounts(store: Store): (finding: Finding) => Promise<{ count: number; nodes: number }> {
