@@ -108,7 +108,9 @@ function readServer(mode: Mode, clickHouseUrl: string | undefined): StoreOptions
 }
 
 async function startProbe(backend: Backend, env: NodeJS.ProcessEnv): Promise<Facts['probe']> {
-  const probe = startChild<never, FromProbe>('the probe', PROBE_MAIN, probeEnvironment(env), PROBE_NODE_OPTIONS);
+  // Not at its usual port: it may run as a service beside this.
+  const probeEnv = probeEnvironment({ BINTRAIL_OPS_PORT: '0', ...env });
+  const probe = startChild<never, FromProbe>('the probe', PROBE_MAIN, probeEnv, PROBE_NODE_OPTIONS);
   shutdown.onClose('probe', probe.stop);
   const { hooks, marks, uncounted } = await firstMessage(probe, 'ready').catch((error: unknown) => {
     const cannotRunHere = error instanceof ChildEnded && error.exitCode === EXIT_SETUP;
