@@ -5,6 +5,7 @@ import type { Bus } from '@bintrail/runtime/bus.ts';
 import { openKafkaBus } from '@bintrail/runtime/kafka-bus.ts';
 import { createClient } from '@bintrail/runtime/kafka-client.ts';
 import type { KafkaConnection } from '@bintrail/runtime/kafka-settings.ts';
+import { createTopics } from '@bintrail/runtime/kafka-topics.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
 import type { Admin } from 'kafkajs';
 
@@ -59,5 +60,5 @@ export async function makeTopics(admin: Admin, location: string): Promise<void> 
       { name: 'cleanup.policy', value: topic === COMPACTED ? 'compact' : 'delete' },
     ],
   }));
-  if (topics.length > 0) await admin.createTopics({ topics });
+  await createTopics(admin, topics);
 }

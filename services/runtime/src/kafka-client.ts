@@ -20,8 +20,11 @@ export type KafkaClient = {
 const CONNECT_TIMEOUT_MS = 5_000;
 /** How long one request may go unanswered; longer than the 10 s a broker may take to write to all replicas. */
 const REQUEST_TIMEOUT_MS = 15_000;
-/** About 3 s of tries (100, 200 … 1600 ms) inside kafkajs; we repeat with better knowledge of what is safe. */
-const RETRY = { initialRetryTime: 100, maxRetryTime: 2_000, factor: 0, multiplier: 2, retries: 5 };
+/**
+ * Few: kafkajs nests its retries three deep, so that five a level keep a client that was given up busy for minutes. We
+ * repeat what failed ourselves, with better knowledge of what is safe.
+ */
+const RETRY = { initialRetryTime: 100, maxRetryTime: 1_000, factor: 0, multiplier: 2, retries: 2 };
 
 export function createClient(connection: KafkaConnection, log: Log): KafkaClient {
   registerZstd();

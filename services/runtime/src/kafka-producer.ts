@@ -17,6 +17,9 @@ type Job = {
 };
 type Lane = { readonly topic: string; readonly partition: number; readonly jobs: Job[] };
 
+/** Some 10 s of tries, in which a leader is elected: only within one `send` are sequence numbers kept, and repeats noticed. */
+const RETRY = { initialRetryTime: 100, maxRetryTime: 2_000, factor: 0, multiplier: 2, retries: 8 };
+
 /** Publishes that wait for the one before them go together up to this; larger requests only cost memory. */
 const TOGETHER_MAX_BYTES = 1024 * 1024;
 
@@ -89,6 +92,7 @@ async function connect(kafka: Kafka): Promise<Producer> {
   const createPartitioner = kafkajs.Partitioners.DefaultPartitioner;
   const producer = kafka.producer({
     idempotent: true,
+    retry: RETRY,
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
     createPartitioner,

@@ -1,4 +1,5 @@
-import kafkajs, { type Admin } from 'kafkajs';
+import { setTimeout as delay } from 'node:timers/promises';
+import kafkajs, { type Admin, type ITopicConfig } from 'kafkajs';
 import { createClient } from './kafka-client.ts';
 import { busFault } from './kafka-errors.ts';
 import type { KafkaConnection } from './kafka-settings.ts';
@@ -54,7 +55,7 @@ export async function ensureTopics(
       replicationFactor: replicas,
       configEntries: Object.entries(configOf(shape, replicas)).map(([name, value]) => ({ name, value })),
     }));
-    if (topics.length > 0) await admin.createTopics({ topics });
+    await createTopics(admin, topics);
     const old = named.filter(({ name }) => there.has(name));
     return { created: missing.map(({ name }) => name), differences: await compare(admin, old, replicas) };
   } catch (error) {
@@ -62,6 +63,27 @@ export async function ensureTopics(
   } finally {
     await admin.disconnect().catch(() => {});
     client.destroy();
+  }
+}
+
+const LEADERS_POLL_MS = 100;
+const LEADERS_TRIES = 100;
+
+/**
+ * Creates topics, and waits until they can be used. kafkajs' own wait asks once and gives up when the broker it asks has not
+ * heard of them yet.
+ */
+export async function createTopics(admin: Admin, topics: ITopicConfig[]): Promise<void> {
+  if (topics.length === 0) return;
+  await admin.createTopics({ topics, waitForLeaders: false });
+  for (let triesLeft = LEADERS_TRIES; ; triesLeft -= 1) {
+    try {
+      await admin.fetchTopicMetadata({ topics: topics.map(({ topic }) => topic) });
+      return;
+    } catch (error) {
+      if (triesLeft === 0) throw error;
+      await delay(LEADERS_POLL_MS);
+    }
   }
 }
 
