@@ -36,6 +36,7 @@ export type Tenure = {
   readonly over: AbortSignal;
   /** One try, under this generation or not at all: refused by the broker once another has begun, here even before. */
   commit(partition: number, offset: number, metadata: string): Promise<void>;
+  /** These do nothing once the tenure is over. */
   seek(partition: number, offset: number): void;
   pause(partition: number): void;
   resume(partition: number): void;
@@ -134,6 +135,8 @@ function watchTenures(consumer: Consumer, { topic, onTenure, onArrival, log, gro
     current = undefined;
   };
   consumer.on('consumer.rebalancing', end);
+  // After a crash kafkajs stops itself first and tells of the crash later; from here on its functions throw.
+  consumer.on('consumer.stop', end);
   // The answer to JoinGroup is where kafkajs takes the new generation; it says so only after SyncGroup, and would commit
   // under it what was planned under the old one.
   consumer.on('consumer.network.request', ({ payload: request }) => {
@@ -183,9 +186,15 @@ function createTenure(
       const offsets = { topics: [{ topic, partitions: [{ partition, offset: String(offset), metadata }] }] };
       await group.commitOffsetsIfNecessary(offsets);
     },
-    seek: (partition, offset) => consumer.seek({ topic, partition, offset: String(offset) }),
-    pause: (partition) => consumer.pause([{ topic, partitions: [partition] }]),
-    resume: (partition) => consumer.resume([{ topic, partitions: [partition] }]),
+    seek(partition, offset) {
+      if (!over.aborted) consumer.seek({ topic, partition, offset: String(offset) });
+    },
+    pause(partition) {
+      if (!over.aborted) consumer.pause([{ topic, partitions: [partition] }]);
+    },
+    resume(partition) {
+      if (!over.aborted) consumer.resume([{ topic, partitions: [partition] }]);
+    },
   };
 }
 
