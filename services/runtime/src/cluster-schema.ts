@@ -28,7 +28,7 @@ const CREATE_TABLE =
   /^CREATE TABLE IF NOT EXISTS (\w+) (\([\s\S]*\)\s*)ENGINE = (\w*MergeTree)\b(?:\((\w+)\))?([\s\S]*)$/;
 const CREATE_VIEW = /^CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS\b([\s\S]*)$/;
 const CREATE_PLAIN_VIEW = /^CREATE VIEW IF NOT EXISTS (\w+)/;
-const ALTER = /^ALTER TABLE (\w+) ([\s\S]*)$/;
+const ALTER = /^ALTER TABLE (\w+)\s+([\s\S]*)$/;
 const DROP = /^DROP (TABLE|VIEW) IF EXISTS (\w+)$/;
 const HAS_NODE = /^\s*node LowCardinality\(String\)/m;
 const WINDOW = /\bnon_replicated_deduplication_window = (\d+)/;

@@ -41,7 +41,10 @@ export async function startShards(migrations: readonly Migration[]): Promise<Sha
     const home = join(folder, `shard-${shard}`);
     mkdirSync(join(home, 'data', 'metadata'), { recursive: true });
     writeFileSync(join(home, 'config.xml'), configuration(tcpPorts));
-    children.push(spawn(binary, [LIBRARY, home, String(ports[shard]), String(tcpPorts[shard])], { stdio: 'inherit' }));
+    const child = spawn(binary, [LIBRARY, home, String(ports[shard]), String(tcpPorts[shard])], { stdio: 'inherit' });
+    // It ends with this process: a test that fails before `close` must not wait for it.
+    child.unref();
+    children.push(child);
     const server = { url: `http://127.0.0.1:${ports[shard]}`, username: 'default', password: '' };
     await createDatabase(openStore({ ...server, database: 'system' }));
     stores.push(openStore({ ...server, database: 'bintrail', cluster: CLUSTER }));
