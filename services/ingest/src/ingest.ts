@@ -43,7 +43,7 @@ export function createIngest({ bus, store, log, metrics, backoff }: IngestOption
   const asDead = (stage: string, plan: Plan, { record, reason, detail }: DeadRecord): Dead => {
     const where = { stage, topic: plan.topic, partition: plan.partition, offset: record.offset };
     log.warn({ ...where, reason, detail }, 'a record was put aside');
-    return { ...where, reason, bytes: record.value };
+    return { ...where, reason, key: record.key, bytes: record.value };
   };
   const common = { bus, log, metrics, deadTopic: TOPICS.dead, ...(backoff && { backoff }) };
   const messages = createMessageReader();

@@ -43,10 +43,10 @@ function readPlan(plan: Plan): { findings: Finding[]; dead: Dead[] } {
   const findings: Finding[] = [];
   const dead: Dead[] = [];
   const { topic, partition } = plan;
-  for (const { offset, value } of plan.records) {
+  for (const { offset, key, value } of plan.records) {
     const finding = readFinding(value);
     if (finding !== undefined) findings.push(finding);
-    else dead.push({ reason: 'not a finding', stage: STAGE, topic, partition, offset, bytes: value });
+    else dead.push({ reason: 'not_a_finding', stage: STAGE, topic, partition, offset, key, bytes: value });
   }
   return { findings, dead };
 }

@@ -156,7 +156,7 @@ test('dead records are in the dead-letter topic before the plan is acknowledged,
       .filter((record) => text(record.value).startsWith('bad'))
       .map((record) => ({
         ...{ reason: 'not understood', stage: 'sorting', topic: plan.topic, partition: plan.partition },
-        ...{ offset: record.offset, bytes: record.value },
+        ...{ offset: record.offset, key: record.key, bytes: record.value },
       }));
     return { in: plan.records.length, out: plan.records.length - dead.length, dead };
   });
@@ -166,6 +166,7 @@ test('dead records are in the dead-letter topic before the plan is acknowledged,
   assert.equal(letters[0]!.key, 'work:0:1');
   assert.deepEqual(decode(letters[0]!.value), {
     ...{ reason: 'not understood', stage: 'sorting', topic: 'work', partition: 0, offset: 1n },
+    key: 'k',
     bytes: Uint8Array.from(Buffer.from('bad\u0000')),
   });
   const asByteString = Buffer.concat([Buffer.from('bytes'), Buffer.of(0x44), Buffer.from('bad\u0000')]);
@@ -173,6 +174,35 @@ test('dead records are in the dead-letter topic before the plan is acknowledged,
   assert.equal(await value('dead_total'), 1);
   assert.equal(await value('out_total'), 1);
   await close();
+});
+
+test('a plan of nothing but large dead records becomes several publishes, none over what a bus takes at once', async (t) => {
+  const { bus, start } = await setUp(t);
+  const sizes: number[] = [];
+  const watched: Bus = {
+    ...bus,
+    async publish(topic, messages) {
+      sizes.push(messages.reduce((sum, { value }) => sum + value.byteLength, 0));
+      await bus.publish(topic, messages);
+    },
+  };
+  const large = (bytes: number) => ({ key: 'k', value: Buffer.alloc(bytes, 'x') });
+  await bus.publish('work', [large(700_000), large(700_000), large(3_000_000), large(10), large(10)]);
+  const { close } = start(
+    async ({ records, topic, partition }) => ({
+      ...{ in: records.length, out: 0 },
+      dead: records.map(({ offset, key, value }) => ({
+        ...{ reason: 'r', stage: 's', topic, partition, offset, key, bytes: value },
+      })),
+    }),
+    { bus: watched, maxRecords: 10, maxBytes: 10_000_000 },
+  );
+  await drained(bus);
+  await close();
+  assert.deepEqual(
+    sizes.map((bytes) => Math.floor(bytes / 100_000)),
+    [7, 7, 30, 0],
+  );
 });
 
 test('while the dead-letter topic cannot be reached, the plan is not acknowledged and not processed again', async (t) => {
@@ -196,7 +226,9 @@ test('while the dead-letter topic cannot be reached, the plan is not acknowledge
       return {
         in: 1,
         out: 0,
-        dead: [{ reason: 'r', stage: 's', topic, partition, offset: record!.offset, bytes: record!.value }],
+        dead: [
+          { reason: 'r', stage: 's', topic, partition, offset: record!.offset, key: record!.key, bytes: record!.value },
+        ],
       };
     },
     { bus: flaky },

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus, Plan, SubscribeOptions } from './bus.ts';
-import { type Dead, deadMessage } from './dead.ts';
+import { type Dead, deadMessage, inLots } from './dead.ts';
 import { Transient } from './errors.ts';
 import { type Health, watchWork } from './health.ts';
 import type { Log } from './log.ts';
@@ -65,8 +65,8 @@ export function pump(options: PumpOptions): Pump {
     const startedMs = performance.now();
     watch.began();
     const result = await retrying('process', () => options.process(plan, stopping.signal));
-    if (result.dead.length > 0)
-      await retrying('dead letters', () => bus.publish(deadTopic, result.dead.map(deadMessage)));
+    for (const lot of inLots(result.dead.map(deadMessage)))
+      await retrying('dead letters', () => bus.publish(deadTopic, lot));
     meter.processed({
       in: result.in,
       out: result.out,

@@ -1,7 +1,7 @@
 /** $BINTRAIL_HOME: where it is, whose it is, and that only one Bintrail uses it. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, mkdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { accessSync, chmodSync, chownSync, constants, mkdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { SetupError } from '@bintrail/runtime/errors.ts';
@@ -44,8 +44,44 @@ export function takeHome(setting: string | undefined, checkout: string, user: Us
   return { path, reachablePath: alias, release };
 }
 
+/**
+ * Finds the folder for a command beside a Bintrail that may be running, and changes nothing in it. One that is closed to
+ * its owner is reached where the running one mounted it; while none runs, the folder is taken for that.
+ * @throws SetupError when there is no such folder
+ */
+export function visitHome(setting: string | undefined, checkout: string): Home {
+  const path = homePath(setting, checkout);
+  if (!canEnter(path)) {
+    throw new SetupError(
+      `there is no data folder ${path}, or it is closed to you`,
+      'set BINTRAIL_HOME to the data folder of a Bintrail; run as its owner or as root',
+    );
+  }
+  const { uid, gid } = statSync(path);
+  const owner = process.geteuid?.() === 0 && uid !== 0 ? { uid, gid } : undefined;
+  const alias = aliasOf(path);
+  const release = () => {};
+  if (owner === undefined || closedFolder(dirname(path), owner) === undefined) {
+    return { path, reachablePath: path, release };
+  }
+  return isSameFolder(path, alias) ? { path, reachablePath: alias, release } : takeHome(path, checkout, owner);
+}
+
+function canEnter(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return isFolder(path);
+  } catch {
+    return false;
+  }
+}
+
+function homePath(setting: string | undefined, checkout: string): string {
+  return resolve(setting ?? join(checkout, '.bintrail'));
+}
+
 function makeFolder(setting: string | undefined, checkout: string, user: User | undefined): string {
-  const path = resolve(setting ?? join(checkout, '.bintrail'));
+  const path = homePath(setting, checkout);
   try {
     makeFolders(path);
     if (user !== undefined) chownSync(path, user.uid, user.gid);
@@ -76,14 +112,22 @@ function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
+function aliasOf(path: string): string {
+  return join(ALIASES, createHash('sha256').update(path).digest('hex').slice(0, 16));
+}
+
+function isSameFolder(path: string, alias: string): boolean {
+  const [here, there] = [statSync(path), statSync(alias, { throwIfNoEntry: false })];
+  return here.dev === there?.dev && here.ino === there.ino;
+}
+
 function mountAgain(path: string, closed: string): string {
-  const alias = join(ALIASES, createHash('sha256').update(path).digest('hex').slice(0, 16));
+  const alias = aliasOf(path);
   mkdirSync(alias, { recursive: true });
   // Not by `mode`, from which the umask takes what the user needs.
   chmodSync(ALIASES, 0o711);
   // Left over from a start that was killed: the same folder, or one by this name that was removed since.
-  const [here, there] = [statSync(path), statSync(alias)];
-  if (here.dev !== there.dev || here.ino !== there.ino) {
+  if (!isSameFolder(path, alias)) {
     unmountAll(alias);
     const { status, stderr } = spawnSync('mount', ['--bind', path, alias], { encoding: 'utf8' });
     if (status !== 0) {
