@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Bus } from '@bintrail/runtime/bus.ts';
 import { SetupError, Transient } from '@bintrail/runtime/errors.ts';
+import { byteString, map, textString, uint } from '@bintrail/schemas/cbor-build.fixture.ts';
 import { TOPICS } from '@bintrail/schemas/topics.ts';
-import { Encoder } from 'cbor-x';
 import { parseCommand, UsageError } from './arguments.ts';
 import { dead, newFolder, openBusIn, putAside, recordsOf, run } from './dead.fixture.ts';
 
@@ -13,9 +13,16 @@ const idsOf = (out: string): string[] => out.split('\n').flatMap((line) => line.
 
 /** What version 0.1 wrote. */
 function withoutKey(offset: number) {
-  const { key: _, ...fields } = dead(offset);
-  const encoder = new Encoder({ useRecords: false, variableMapSize: true, tagUint8Array: false });
-  return { key: `${TOPICS.events}:0:${offset}`, value: encoder.encode({ ...fields, offset: BigInt(offset) }) };
+  const { reason, stage, topic, partition, bytes } = dead(offset);
+  const value = map([
+    ['reason', textString(reason)],
+    ['stage', textString(stage)],
+    ['topic', textString(topic)],
+    ['partition', uint(partition)],
+    ['offset', uint(offset)],
+    ['bytes', byteString(bytes)],
+  ]);
+  return { key: `${topic}:0:${offset}`, value };
 }
 
 describe('list', () => {
