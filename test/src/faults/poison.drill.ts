@@ -173,14 +173,15 @@ async function assertStored(store: TestStore['store'], sent: Sent): Promise<void
 async function assertDead(bus: Bus, { badEvents, badFindings }: Sent): Promise<void> {
   const { letters, unreadable } = await readLetters(bus, () => true);
   const found = [...letters.values()];
+  const names = new Map([...badEvents, ...badFindings].map(({ name, value }) => [sha256Of(value), name]));
   const shown = found.flatMap(({ topic, sha256, refusals }) =>
-    refusals.map(({ stage, reason }) => `${topic} ${sha256} ${stage}: ${reason}`),
+    refusals.map(({ stage, reason }) => `${topic}, ${names.get(sha256)}: ${reason} by ${stage}`),
   );
   const wanted = [
-    ...badEvents.map(({ value, reason }) => `${TOPICS.events} ${sha256Of(value)} ingest: ${reason}`),
-    ...badFindings.flatMap(({ value, reason }) => [
-      `${TOPICS.findings} ${sha256Of(value)} ingest-findings: ${reason}`,
-      `${TOPICS.findings} ${sha256Of(value)} notify: not_a_finding`,
+    ...badEvents.map(({ name, reason }) => `${TOPICS.events}, ${name}: ${reason} by ingest`),
+    ...badFindings.flatMap(({ name, reason }) => [
+      `${TOPICS.findings}, ${name}: ${reason} by ingest-findings`,
+      `${TOPICS.findings}, ${name}: not_a_finding by notify`,
     ]),
   ];
   assert.deepEqual(shown.sort(), wanted.sort());

@@ -1,14 +1,16 @@
 /** Records no stage can use, of every kind we know, each with the reason ingest must give. */
-import { array, byteString, head, map, raw, tagged, textString, uint } from '@bintrail/schemas/cbor-build.fixture.ts';
+import { array, byteString, head, raw, tagged, textString, uint } from '@bintrail/schemas/cbor-build.fixture.ts';
 import type { RefusalReason } from '@bintrail/schemas/cbor-reader.ts';
+import { columnKey, HEADER_NAMES } from '@bintrail/schemas/column-keys.ts';
+import { SCHEMA_VERSION } from '@bintrail/schemas/events.ts';
 import type { Finding } from '@bintrail/schemas/finding.ts';
 
 export type Poison = { readonly name: string; readonly reason: string; readonly value: Uint8Array };
 
-type Entry = readonly [string, Buffer];
+type Entry = readonly [number | string, Buffer];
 
 const HEADER: readonly Entry[] = [
-  ['v', uint(1)],
+  ['v', uint(SCHEMA_VERSION)],
   ['type', textString('exit')],
   ['node', textString('poisoner')],
   ['boot', textString('boot')],
@@ -16,9 +18,21 @@ const HEADER: readonly Entry[] = [
   ['batch_seq', uint(0)],
   ['rows', uint(2)],
 ];
+
+const keyOf = (name: string): number => {
+  const position = (HEADER_NAMES as readonly string[]).indexOf(name);
+  return position < 0 ? columnKey(name) : position;
+};
+const map = (entries: readonly Entry[]): Buffer =>
+  Buffer.concat([
+    head(5, entries.length),
+    ...entries.flatMap(([key, value]) => [uint(typeof key === 'string' ? keyOf(key) : key), value]),
+  ]);
 const message = (...columns: readonly Entry[]): Buffer => map([...HEADER, ...columns]);
 const withHeader = (key: string, value: Buffer, ...columns: readonly Entry[]): Buffer =>
   map([...HEADER.map((entry): Entry => (entry[0] === key ? [key, value] : entry)), ...columns]);
+/** A column of numbers: the smallest, and by how much each row is above it. */
+const numbers = (above: Buffer): Buffer => array([uint(0), above]);
 
 /** `new Encoder({ useRecords: true }).encode([row, row])` of cbor-x 1.6.9, `row` being `{ v: 1, type: 'exit' }`. */
 const RECORDS_OF_CBOR_X = Buffer.from('82d9dfff8419e0008261766474797065016465786974d9e00082016465786974', 'hex');
@@ -36,23 +50,24 @@ export function poisonedEvents(good: Uint8Array, oversizedBytes: number): Poison
     ['a message cut off in its header', 'truncated', good.subarray(0, 12)],
     ['a text', 'wrong_type', Buffer.from('no message')],
     ['JSON', 'wrong_type', Buffer.from('{"v":1}')],
-    ['a newer version', 'unknown_version', withHeader('v', uint(2))],
+    ['a newer version', 'unknown_version', withHeader('v', uint(SCHEMA_VERSION + 1))],
     ['version 2^64 - 1', 'unknown_version', withHeader('v', uint(2n ** 64n - 1n))],
     ['a text of 2^63 bytes', 'truncated', message(['workload', head(2, 2n ** 63n)])],
     ['a name of 2^40 bytes', 'out_of_range', withHeader('node', head(3, 2n ** 40n))],
     ['2^32 - 1 columns', 'out_of_range', head(5, 2 ** 32 - 1)],
     ['2^32 - 1 rows', 'out_of_range', withHeader('rows', uint(2 ** 32 - 1))],
-    ['a shorter column', 'wrong_length', message(['pid', tagged(70, raw(Uint32Array.of(1)))])],
-    ['a longer column', 'wrong_length', message(['pid', tagged(70, raw(Uint32Array.of(1, 2, 3)))])],
+    ['a shorter column', 'wrong_length', message(['pid', numbers(tagged(70, raw(Uint32Array.of(1))))])],
+    ['a longer column', 'wrong_length', message(['pid', numbers(tagged(70, raw(Uint32Array.of(1, 2, 3))))])],
     ['records of cbor-x', 'wrong_type', RECORDS_OF_CBOR_X],
-    ['a column of records', 'wrong_tag', message(['pid', tagged(0xd9df, array([uint(1)]))])],
-    ['a big-endian column', 'wrong_tag', message(['pid', tagged(66, raw(Uint32Array.of(1, 2)))])],
+    ['a column of records', 'wrong_tag', message(['pid', numbers(tagged(0xd9df, array([uint(1)])))])],
+    ['a big-endian column', 'wrong_tag', message(['pid', numbers(tagged(66, raw(Uint32Array.of(1, 2))))])],
     ['100 thousand nested arrays', 'wrong_type', NESTED],
-    ['a column of nested arrays', 'wrong_type', message(['pid', NESTED])],
+    ['a column of nested arrays', 'wrong_length', message(['pid', NESTED])],
+    ['numbers that are nested arrays', 'wrong_type', message(['pid', numbers(NESTED)])],
     ['a column twice', 'duplicate_key', message(['pid', uint(1)], ['pid', uint(1)])],
     ['a header key twice', 'missing_key', map([HEADER[0]!, ...HEADER])],
     ['an event of another version', 'unknown_event', withHeader('type', textString('exec2'))],
-    ['a column of another version', 'unknown_key', message(['exit_status', uint(1)])],
+    ['a column of another version', 'unknown_key', message([250, uint(1)])],
     ['a number beyond its kind', 'out_of_range', message(['pid', uint(2n ** 32n)])],
     ['a message and more', 'trailing_bytes', Buffer.concat([good, Buffer.of(0)])],
     ['more rows than a block holds', 'too_large', bomb()],

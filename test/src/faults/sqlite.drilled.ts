@@ -10,6 +10,6 @@ export const sqlite: DrilledBus = {
   name: 'sqlite',
   open: (location) =>
     openSqliteBus({ path: join(location, 'bus.db'), compactedTopics: COMPACTED_TOPICS, upkeepEveryMs: 1e9 }),
-  // Ingest plans at most 8 MiB, detect one.
-  oversizedBytes: 9 * MIB,
+  // Ingest plans at most 16 MiB, detect one.
+  oversizedBytes: 17 * MIB,
 };

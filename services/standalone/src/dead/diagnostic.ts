@@ -20,12 +20,16 @@ const MAX_HEX_BYTES = 32;
 
 const SIMPLE = 7;
 
-/** As far as the bytes decode, and where they stop doing so. Never throws; nothing in it can control a terminal. */
-export function diagnostic(bytes: Uint8Array): string {
+/**
+ * As far as the bytes decode, and where they stop doing so. Never throws; nothing in it can control a terminal. Numbers
+ * that are keys of the outermost map have `names` beside them as comments (RFC 8610 appendix G.6).
+ */
+export function diagnostic(bytes: Uint8Array, names: ReadonlyMap<number, string> = new Map()): string {
   const reader = openReader(bytes);
   const out: string[] = [];
   try {
-    writeItem(reader, out, 0);
+    if (bytes.length > 0 && peekMajor(reader) === MAJOR.map) writeMap(reader, out, 0, names);
+    else writeItem(reader, out, 0);
     const left = bytes.length - reader.at;
     if (left > 0) out.push(`\n… and ${left} bytes that belong to nothing`);
   } catch (error) {
@@ -63,19 +67,29 @@ function writeArray(reader: Reader, out: Out, depth: number): void {
   out.push(']');
 }
 
-function writeMap(reader: Reader, out: Out, depth: number): void {
+function writeMap(reader: Reader, out: Out, depth: number, names?: ReadonlyMap<number, string>): void {
   const size = readHead(reader, MAJOR.map);
   const indent = `\n${'  '.repeat(depth + 1)}`;
   out.push('{');
   for (let index = 0n; index < size; index++) {
     const into = index < MAX_ENTRIES ? out : NOWHERE;
     into.push(index === 0n ? indent : `,${indent}`);
-    writeItem(reader, into, depth + 1);
+    writeKey(reader, into, depth, names);
     into.push(': ');
     writeItem(reader, into, depth + 1);
   }
   if (size > MAX_ENTRIES) out.push(`,${indent}… ${size - BigInt(MAX_ENTRIES)} more`);
   out.push(size > 0n ? `\n${'  '.repeat(depth)}}` : '}');
+}
+
+function writeKey(reader: Reader, out: Out, depth: number, names?: ReadonlyMap<number, string>): void {
+  if (names === undefined || peekMajor(reader) !== MAJOR.uint) {
+    writeItem(reader, out, depth + 1);
+    return;
+  }
+  const key = readHead(reader, MAJOR.uint);
+  const name = names.get(Number(key));
+  out.push(name === undefined ? `${key}` : `${key} / ${name} /`);
 }
 
 /** What a tag stands before is numbers more often than text. */

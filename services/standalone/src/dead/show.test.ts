@@ -80,13 +80,13 @@ describe('show', () => {
 
   it('tells everything about a record, what it would be today included', async (t) => {
     const bus = openBusIn(t, newFolder(t));
-    await putAside(bus, dead(5, { bytes: good, reason: 'unknown_event' }), dead(6, { bytes: good.subarray(0, 40) }));
+    await putAside(bus, dead(5, { bytes: good, reason: 'unknown_event' }), dead(6, { bytes: good.subarray(0, -6) }));
     await run(bus, `replay ${ID}`, 0);
     const { out } = await run(bus, `show ${ID}`);
     assert.match(out, /^id {8}bintrail\.events:0:5\nkey {7}node-5\nbytes {5}\d+, SHA-256 [\da-f]{64}\n/);
     assert.match(out, /refused {3}\d{4}-.*Z by ingest: unknown_event\nreplayed {2}1970-01-01T00:00:00\.000Z\n/);
     assert.match(out, /today {5}readable: 2 exit rows of web-1, message 12\n/);
-    assert.match(Buffer.from(out, 'latin1').toString(), /As CBOR:\n\{\n {2}"v": 1,\n {2}"type": "exit",/);
+    assert.match(Buffer.from(out, 'latin1').toString(), /As CBOR:\n\{\n {2}0 \/ v \/: 2,\n {2}1 \/ type \/: "exit",/);
     assert.match(out, /As bytes:\n00000000 {2}[\da-f]{2} /);
     const { out: cut } = await run(bus, 'show bintrail.events:0:6');
     assert.match(cut, /today {5}refused: truncated \(/);

@@ -1,11 +1,19 @@
 /** What an operator reads of dead letters. Nothing a record holds can control the terminal. */
 import { originId } from '@bintrail/runtime/dead.ts';
 import { decodeBatch } from '@bintrail/schemas/batch-decode.ts';
+import { columnKey, HEADER_NAMES } from '@bintrail/schemas/column-keys.ts';
+import { EVENTS } from '@bintrail/schemas/events.ts';
 import { printable } from '@bintrail/schemas/printable.ts';
 import { TOPICS } from '@bintrail/schemas/topics.ts';
 import { diagnostic } from './diagnostic.ts';
 import type { Letter } from './letters.ts';
 import { obstacle } from './replay.ts';
+
+/** What the numbers in an event's message stand for. */
+const KEY_NAMES: ReadonlyMap<number, string> = new Map([
+  ...HEADER_NAMES.map((name, key) => [key, name] as const),
+  ...Object.values(EVENTS).flatMap(({ fields }) => fields.map(({ name }) => [columnKey(name), name] as const)),
+]);
 
 const DUMPED_BYTES = 1024;
 const A_LINE = 16;
@@ -64,7 +72,7 @@ export function details(letter: Letter): string {
     ...(letter.topic === TOPICS.events ? [`today     ${todaysVerdict(bytes)}`] : []),
     ...[obstacle(letter)].flatMap((why) => (why === undefined ? [] : [`replay    not possible: ${shown(why)}`])),
     '',
-    text === undefined ? `As CBOR:\n${diagnostic(bytes)}` : `As JSON:\n${text}`,
+    text === undefined ? `As CBOR:\n${diagnostic(bytes, KEY_NAMES)}` : `As JSON:\n${text}`,
     '',
     `As bytes:\n${hexDump(bytes)}`,
   ].join('\n');
