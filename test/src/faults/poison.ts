@@ -1,4 +1,5 @@
 /** Records no stage can use, of every kind we know, each with the reason ingest must give. */
+import { createCipheriv } from 'node:crypto';
 import { array, byteString, head, raw, tagged, textString, uint } from '@bintrail/schemas/cbor-build.fixture.ts';
 import type { RefusalReason } from '@bintrail/schemas/cbor-reader.ts';
 import { columnKey, HEADER_NAMES } from '@bintrail/schemas/column-keys.ts';
@@ -39,6 +40,11 @@ const RECORDS_OF_CBOR_X = Buffer.from('82d9dfff8419e0008261766474797065016465786
 const NESTED = Buffer.alloc(100_000, 0x81);
 const MAX_ROWS = 65_536;
 
+/** Always the same bytes, which no bus compresses. */
+function noise(sizeBytes: number): Buffer {
+  return createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(sizeBytes));
+}
+
 /** With it this many rows of one text stand for more than any block may hold, in a message of kilobytes. */
 const LONG_TEXT = Buffer.alloc(2_048, 'x');
 
@@ -71,7 +77,7 @@ export function poisonedEvents(good: Uint8Array, oversizedBytes: number): Poison
     ['a number beyond its kind', 'out_of_range', message(['pid', uint(2n ** 32n)])],
     ['a message and more', 'trailing_bytes', Buffer.concat([good, Buffer.of(0)])],
     ['more rows than a block holds', 'too_large', bomb()],
-    ['more bytes than a plan holds', 'trailing_bytes', Buffer.concat([good, Buffer.alloc(oversizedBytes)])],
+    ['more bytes than a plan holds', 'trailing_bytes', Buffer.concat([good, noise(oversizedBytes)])],
   ];
   return bad.map(([name, reason, value]) => ({ name, reason, value }));
 }
@@ -100,7 +106,11 @@ export function poisonedFindings(good: Finding, oversizedBytes: number): Poison[
       Buffer.from(`${changed({}).toString().slice(0, -1)},"policy_revision":1e999}`),
     ],
     ['no evidence', 'not_a_finding', changed({ evidence: null })],
-    ['more bytes than a plan holds', 'not_a_finding', changed({ path: 7, padding: 'x'.repeat(oversizedBytes) })],
+    [
+      'more bytes than a plan holds',
+      'not_a_finding',
+      changed({ path: 7, padding: noise(oversizedBytes / 2).toString('hex') }),
+    ],
   ];
   return bad.map(([name, reason, value]) => ({ name, reason, value }));
 }
