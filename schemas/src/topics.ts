@@ -18,7 +18,8 @@ const DAY_MS = 24 * 3600 * 1000;
 /**
  * What each topic of a shared bus is like. `partitions`: of the events, and so how many copies of ingest and of detect
  * can work at a time. Findings and deliveries have the same number and key, so that one owner has both of a group. The
- * policy is one small log whose order counts. Dead records wait longer: somebody has to look at them.
+ * policy is one small log whose order counts. Dead records wait longer: somebody has to look at them. Each must have room
+ * for the largest of another topic and for why it was refused, else that one would stop its stage.
  */
 export function topicShapes({
   partitions,
@@ -33,7 +34,10 @@ export function topicShapes({
     { ...plain, name: TOPICS.findings, partitions: FINDINGS_PARTITIONS },
     { ...plain, name: TOPICS.policy, partitions: 1, compacted: true },
     { ...plain, name: TOPICS.deliveries, partitions: FINDINGS_PARTITIONS, compacted: true },
-    { ...plain, name: TOPICS.dead, partitions: 1, retentionMs: Math.max(retentionMs, 30 * DAY_MS) },
+    {
+      ...{ ...plain, name: TOPICS.dead, partitions: 1, retentionMs: Math.max(retentionMs, 30 * DAY_MS) },
+      maxMessageBytes: 5 * 1024 * 1024,
+    },
   ] as const;
 }
 

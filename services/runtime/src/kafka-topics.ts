@@ -12,6 +12,8 @@ export type TopicShape = {
   /** Keeps the newest record of each key for ever; the others keep everything for `retentionMs`. */
   readonly compacted: boolean;
   readonly retentionMs: number;
+  /** Default 4 MiB. */
+  readonly maxMessageBytes?: number;
 };
 
 /** A topic that was there, and what of it is not as it should be. */
@@ -91,12 +93,15 @@ export async function createTopics(admin: Admin, topics: ITopicConfig[]): Promis
  * Time stamps are the broker's: those of a node whose clock is wrong would make its records expire at once or never, and
  * ages of lag a guess.
  */
-function configOf({ compacted, retentionMs }: TopicShape, replicas: number): Record<string, string> {
+function configOf(
+  { compacted, retentionMs, maxMessageBytes = MAX_BATCH_BYTES }: TopicShape,
+  replicas: number,
+): Record<string, string> {
   return {
     'cleanup.policy': compacted ? 'compact' : 'delete',
     'retention.ms': String(compacted ? -1 : retentionMs),
     'message.timestamp.type': 'LogAppendTime',
-    'max.message.bytes': String(MAX_BATCH_BYTES),
+    'max.message.bytes': String(maxMessageBytes),
     'min.insync.replicas': String(replicas < 3 ? 1 : 2),
   };
 }

@@ -1,6 +1,7 @@
 /** `npm run dead`: lists, shows and replays the records that stages refused. */
 import { fileURLToPath } from 'node:url';
 import { SetupError, Transient } from '@bintrail/runtime/errors.ts';
+import { createLog } from '@bintrail/runtime/log.ts';
 import { parseCommand, USAGE, UsageError } from './arguments.ts';
 import { runCommand, type Terminal } from './commands.ts';
 import { openBus } from './open-bus.ts';
@@ -12,6 +13,8 @@ const EX_USAGE = 64;
 const EX_TEMPFAIL = 75;
 const EX_CONFIG = 78;
 
+const log = createLog({ level: 'error', name: 'dead', human: process.stderr.isTTY === true });
+
 const terminal: Terminal = {
   out: (text) => void process.stdout.write(text),
   note: (line) => void process.stderr.write(`${line}\n`),
@@ -20,7 +23,7 @@ const terminal: Terminal = {
 
 try {
   const command = parseCommand(process.argv.slice(2), Date.now());
-  const { bus, close } = openBus(process.env, CHECKOUT);
+  const { bus, close } = openBus(process.env, CHECKOUT, log);
   try {
     await runCommand(bus, command, terminal);
   } finally {
