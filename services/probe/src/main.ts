@@ -1,21 +1,23 @@
 /**
  * The probe's process: the only one that keeps privileges. Under the standalone supervisor it tells over IPC when it is
- * ready, and ends when that connection does. With KAFKA_BROKERS it publishes there, and serves /healthz, /readyz and
- * /metrics; otherwise to the embedded bus in BINTRAIL_HOME.
+ * ready, and ends when that connection does. With KAFKA_BROKERS it publishes there, by way of a file while Kafka is
+ * away, and serves /healthz, /readyz and /metrics; otherwise to the embedded bus in BINTRAIL_HOME.
  */
+import { mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Bus } from '@bintrail/runtime/bus.ts';
+import type { Message } from '@bintrail/runtime/bus.ts';
 import { readConfig, required, setting, sizeBytes, text } from '@bintrail/runtime/config.ts';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { createLog, type Log } from '@bintrail/runtime/log.ts';
-import { type Part, runService } from '@bintrail/runtime/service.ts';
+import { type Host, type Part, runService } from '@bintrail/runtime/service.ts';
 import { createShutdown, type Shutdown } from '@bintrail/runtime/shutdown.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
 import { CENSUS_FOLDER, isCounting } from './census.ts';
 import { checkHost, localUserNames, readBootId } from './host.ts';
+import { type Outbox, openOutbox } from './outbox.ts';
 import { startProbe } from './probe.ts';
 import { redactArguments } from './redact.ts';
 
@@ -29,9 +31,10 @@ const CENSUS_OBJECT = fileURLToPath(new URL('../../../bpf/build/census.bpf.o', i
 const ALIVE_EVERY_MS = 5_000;
 
 if (process.env.KAFKA_BROKERS) {
-  await runService({ name: 'probe', opsPort: 7075, topic: TOPICS.events }, ({ bus, log, shutdown }) => {
-    endWithSupervisor(shutdown);
-    return start(bus, log);
+  await runService({ name: 'probe', opsPort: 7075, topic: TOPICS.events }, async (host) => {
+    endWithSupervisor(host.shutdown);
+    const outbox = await openFile(host);
+    return start(host.log, outbox);
   });
 } else {
   const log = createLog({ level: 'info', name: 'probe', human: process.stderr.isTTY === true });
@@ -41,7 +44,8 @@ if (process.env.KAFKA_BROKERS) {
     const { homeDir } = readConfig(process.env, { homeDir: required('BINTRAIL_HOME', text) });
     const bus = openSqliteBus({ path: join(homeDir, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
     shutdown.onClose('bus', bus.close);
-    const probe = await start(bus, log);
+    const publish = (message: Message) => bus.publish(TOPICS.events, [message]);
+    const probe = await start(log, { publish, depth: () => 0 });
     shutdown.onClose('probe', probe.close);
     probe.done.catch(shutdown.fail);
   } catch (error) {
@@ -57,7 +61,32 @@ function endWithSupervisor(shutdown: Shutdown): void {
   if (process.connected === false) shutdown.close();
 }
 
-async function start(bus: Bus, log: Log): Promise<Part> {
+/** What Kafka does not take waits in a file: the embedded bus is one itself. */
+async function openFile({ bus, log, metrics, shutdown }: Host): Promise<Outbox> {
+  const config = readConfig(process.env, {
+    homeDir: setting('BINTRAIL_HOME', text, '/var/lib/bintrail'),
+    maxBytes: setting('BINTRAIL_OUTBOX_SIZE', sizeBytes, 1024 ** 3),
+  });
+  try {
+    mkdirSync(config.homeDir, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SetupError(`the outbox has no folder: ${reason}`, 'set BINTRAIL_HOME to a folder that can be made');
+  }
+  const file = openSqliteBus({
+    path: join(config.homeDir, 'outbox.db'),
+    compactedTopics: [],
+    maxBytes: config.maxBytes,
+  });
+  shutdown.onClose('outbox file', file.close);
+  const upstream = (messages: readonly Message[]) => bus.publish(TOPICS.events, messages);
+  const outbox = await openOutbox({ file, upstream, log, metrics });
+  shutdown.onClose('outbox', outbox.close);
+  outbox.done.catch(shutdown.fail);
+  return outbox;
+}
+
+async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>): Promise<Part> {
   const config = readConfig(process.env, {
     node: setting('BINTRAIL_NODE', text, hostname()),
     maxFileBytes: setting('BINTRAIL_MAX_FILE_SIZE', sizeBytes, 1024 ** 3),
@@ -69,7 +98,7 @@ async function start(bus: Bus, log: Log): Promise<Part> {
     ...{ bpfObjectPath: BPF_OBJECT, node: config.node, boot: readBootId() },
     ...{ maxFileBytes: config.maxFileBytes },
     ...{ userName: localUserNames(), redact: redactArguments, log },
-    publish: (message) => bus.publish(TOPICS.events, [message]),
+    ...{ publish: outbox.publish, outboxDepth: outbox.depth },
   });
   const uncounted = isCounting(probe.census) ? null : probe.census.words;
   tell({ kind: 'ready', hooks: probe.hooks, marks: probe.marks, uncounted });
@@ -79,7 +108,11 @@ async function start(bus: Bus, log: Log): Promise<Part> {
     clearInterval(alive);
     return probe.close();
   };
-  return { done: probe.done, close, status: () => ({ node: config.node, hooks: probe.hooks, uncounted }) };
+  return {
+    done: probe.done,
+    close,
+    status: () => ({ node: config.node, hooks: probe.hooks, uncounted, outbox: outbox.depth() }),
+  };
 }
 
 function tell(message: object): void {

@@ -35,6 +35,8 @@ export type ProbeOptions = {
   readonly node: string;
   readonly boot: string;
   readonly publish: (message: Message) => Promise<void>;
+  /** Messages that `publish` took and the bus has not; none by default. */
+  readonly outboxDepth?: () => number;
   readonly userName: UserNames;
   /** Takes secrets out of arguments before anything leaves this process. Words are latin1. */
   readonly redact: Redact;
@@ -110,6 +112,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   });
   const reportAt = createReporter({
     ...{ bpf, census, out, tally, nextSeq, reader },
+    outboxDepth: () => out.depth() + (options.outboxDepth?.() ?? 0),
     waitingDigests: observer.waiting,
     fanotifyBacklogBytes: fanotify.backlogBytes,
   });

@@ -24,6 +24,7 @@ export type ReportOptions = {
   readonly tally: Tally;
   readonly reader: Pick<Reader, 'figure'>;
   readonly nextSeq: (stream: number) => bigint;
+  readonly outboxDepth: () => number;
   readonly waitingDigests: () => number;
   readonly fanotifyBacklogBytes: () => number;
 };
@@ -114,7 +115,7 @@ export function createReporter(options: ReportOptions): (atNs: bigint, mode?: Mo
       hooks: 'tracepoint',
       kernel: release(),
       mode,
-      outbox_depth: BigInt(options.out.depth()),
+      outbox_depth: BigInt(options.outboxDepth()),
       waiting_digests: options.waitingDigests(),
       held_descriptors: Number(options.reader.figure('held')),
       ring_backlog_bytes: BigInt(options.bpf.ring.backlogBytes()),
