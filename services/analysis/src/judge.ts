@@ -115,7 +115,7 @@ function absenceText({ digest_reason: reason }: Sighting): string {
 
 const WEAKNESSES: Partial<Record<Sighting['digest_strength'], string>> = {
   metadata: 'the file was relinked, renamed or changed mode meanwhile',
-  racy: 'the file was written within a clock tick of the start',
+  racy: 'the file may have been written around the start without a trace',
   writable: 'the file was open for writing',
 };
 

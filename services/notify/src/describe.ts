@@ -24,7 +24,7 @@ const STRENGTH_WORDS: Readonly<Record<string, string>> = {
   exact: 'exactly the bytes that ran',
   alive: 'exactly the bytes that ran',
   metadata: 'not sure: the file was renamed, unlinked or had its mode changed before it was read',
-  racy: 'not sure: the file was written in the moment it ran',
+  racy: 'not sure: the file may have been written, unseen, around the moment it ran',
   writable: 'not sure: somebody had the file open for writing',
 };
 

@@ -161,7 +161,7 @@ test('of a long line of ancestors the nearest show what they ran, those above th
 test('a digest that is not sure, a library, and code that was never a file are said so', () => {
   const digest = { source: 'held', strength: 'racy', reason: '' };
   const text = allText(findingMessage(makeAlert({ role: 'library', evidence: { digest, flags: ['memfd'] } }), access));
-  assert.match(text, /not sure: the file was written in the moment it ran/);
+  assert.match(text, /not sure: the file may have been written, unseen, around the moment it ran/);
   assert.match(text, /\*Note\* {2}a library of the process; never was a file \(memfd\)/);
 });
 

@@ -10,10 +10,10 @@ import {
   PROT_WRITE,
   viewMemory,
 } from './ffi.ts';
+import { TMPFS_MAGIC } from './mounts.ts';
 
 /** include/uapi/linux/fs.h */
 const RWF_NOWAIT = 0x8;
-const TMPFS_MAGIC = 0x01021994;
 
 /** Files of this size at most: 0.2 ms of SHA-256 where the processor has instructions for it. */
 export const MAX_CACHED_BYTES = 256 * 1024;

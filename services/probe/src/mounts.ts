@@ -1,7 +1,8 @@
 /** Which mounts get a fanotify mark: an allow-list of filesystems that answer from this machine. */
 
+export const TMPFS_MAGIC = 0x01021994;
 /** Superblock magics, include/uapi/linux/magic.h. ext4, xfs, btrfs, f2fs, tmpfs, squashfs, erofs. */
-const LOCAL_MAGICS = new Set([0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x01021994, 0x73717368, 0xe0f5e1e2]);
+const LOCAL_MAGICS = new Set([0xef53, 0x58465342, 0x9123683e, 0xf2f52010, TMPFS_MAGIC, 0x73717368, 0xe0f5e1e2]);
 /** NFS, CIFS, SMB2, 9p, FUSE, Ceph: a server that does not answer blocks whoever opens or reads there. */
 const REMOTE_MAGICS = new Set([0x6969, 0xff534d42, 0xfe534d42, 0x01021997, 0x65735546, 0x00c36400]);
 const LOCAL_TYPES = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'f2fs', 'tmpfs', 'squashfs', 'erofs', 'overlay']);

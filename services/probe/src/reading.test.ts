@@ -106,6 +106,34 @@ test('only readings that can answer for a later exec are cached', () => {
   );
 });
 
+test('on tmpfs, where writes may leave no trace, only a program that still runs is sure', () => {
+  for (const flags of [0, flagBit('fine_ctime')]) {
+    const onTmpfs = { fs_magic: 0x01021994, flags };
+    const reading = readingOf({ before: { ...idle, ...onTmpfs }, after: { ...idle, ...onTmpfs } });
+    assert.equal(strengthOf({ ...running, ...onTmpfs }, LONG_AFTER_NS, reading), 'racy');
+    assert.equal(strengthOf({ ...running, ...onTmpfs }, LONG_AFTER_NS, reading, true), 'alive');
+    assert.equal(isCacheable(reading, TICK_NS), false);
+  }
+});
+
+test('what was read some time before under a device number that is used again is not exact', () => {
+  const second = 1_000_000_000n;
+  const [exec, file] = [
+    { ...running, dev: 7 << 20, generation: 0 },
+    { ...idle, dev: 7 << 20, generation: 0 },
+  ];
+  const reading = readingOf({ before: file, after: file });
+  assert.equal(strengthOf(exec, LONG_AFTER_NS + second - 1n, reading), 'exact', 'the reading for this very exec');
+  assert.equal(strengthOf(exec, LONG_AFTER_NS + second, reading), 'racy');
+  const generations = { before: { ...file, generation: 3 }, after: { ...file, generation: 3 } };
+  assert.equal(strengthOf({ ...exec, generation: 3 }, LONG_AFTER_NS + second, readingOf(generations)), 'exact');
+});
+
+test('a running program proves nothing where the kernel did not deny writing to it', () => {
+  const tsNs = CHANGED_NS + 1n;
+  assert.equal(strengthOf({ ...running, writecount: 0 }, tsNs, readingOf(), true), 'racy');
+});
+
 test('the tick under way may have begun late: one tick is not enough', () => {
   assert.equal(isSettled(idle, CHANGED_NS + TICK_NS, TICK_NS), false);
   assert.equal(isSettled(idle, CHANGED_NS + 2n * TICK_NS, TICK_NS), true);

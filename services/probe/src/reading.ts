@@ -2,6 +2,7 @@
 import type { DigestReason, DigestSource, DigestStrength } from '@bintrail/schemas/digest-words.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import { type FileState, identityKey, sameContentFields } from './file-identity.ts';
+import { TMPFS_MAGIC } from './mounts.ts';
 
 /** Bytes of a file between two looks at its inode. Digests are latin1 byte strings, `md5` lower-case hex. */
 export type Reading = {
@@ -32,9 +33,11 @@ const FINE_CTIME = flagBit('fine_ctime');
 
 /**
  * True when any change after `atNs` is sure to give the file another ctime: its last change is at least two ticks old
- * (the tick under way may have begun late), or the next one gets a multigrain timestamp.
+ * (the tick under way may have begun late), or the next one gets a multigrain timestamp. Never on tmpfs, memfd included:
+ * it lets whoever has read a page through a shared mapping write there without noticing (shmem has no page_mkwrite).
  */
 export function isSettled(file: FileState, atNs: bigint, tickNs: bigint): boolean {
+  if (file.fs_magic === TMPFS_MAGIC) return false;
   return (file.flags & FINE_CTIME) !== 0 || atNs >= file.ctime_ns + 2n * tickNs;
 }
 
@@ -61,13 +64,21 @@ function isAnonymousDevice(file: FileState): boolean {
   return (major === 0 || major === 7) && file.generation === 0;
 }
 
+/** Sooner no other filesystem takes the place of the one that a program has just been opened on. */
+const REMOUNT_NS = 1_000_000_000n;
+
+/** False when the reading may be of an earlier filesystem under the same device number. */
+function isOneFilesystem(exec: Executed, { before, startedNs }: Reading): boolean {
+  return !isAnonymousDevice(before) || exec.tsNs - startedNs < REMOUNT_NS;
+}
+
 export type Executed = { readonly file: FileState; readonly tsNs: bigint };
 
 /**
  * The evidence a reading gives for one exec. Between the two nothing may have changed unseen: the earlier of them must
  * have been settled, and the exec too. `stillRuns` is asked last and at most once: whether this very program
- * image still ran the file after the reading, which kept everyone from writing to it since the exec. Of a reading that
- * began before the exec that says nothing.
+ * image still ran the file after the reading, which kept everyone from writing to it since the exec, if this kernel does
+ * that (Linux 6.11 did not). Of a reading that began before the exec that says nothing.
  */
 export function evidenceFrom(exec: Executed, reading: Reading, tickNs: bigint, stillRuns: () => boolean): Evidence {
   const { before, after } = reading;
@@ -83,7 +94,7 @@ export function evidenceFrom(exec: Executed, reading: Reading, tickNs: bigint, s
   const readAfter = reading.startedNs >= exec.tsNs;
   const wouldShow =
     isSettled(exec.file, exec.tsNs, tickNs) && (readAfter || isSettled(before, reading.startedNs, tickNs));
-  if (unchanged && wouldShow) return { ...digest, digest_strength: 'exact' };
-  if (readAfter && stillRuns()) return { ...digest, digest_strength: 'alive' };
+  if (unchanged && wouldShow && isOneFilesystem(exec, reading)) return { ...digest, digest_strength: 'exact' };
+  if (readAfter && exec.file.writecount < 0 && stillRuns()) return { ...digest, digest_strength: 'alive' };
   return { ...digest, digest_strength: unchanged ? 'racy' : 'metadata' };
 }
