@@ -5,7 +5,7 @@ import { loadLibbpf, loadLibc } from '@bintrail/probe/ffi.ts';
 import { eventually } from '../e2e/bintrail.ts';
 import { CENSUS_OBJECT } from '../kernel/probe-kit.ts';
 import { within } from './account.ts';
-import { countedRuns, runAccounts, type ToldGap, toldGaps } from './census-account.ts';
+import { countedRuns, type RunAccount, runAccounts, type ToldGap, toldGaps } from './census-account.ts';
 import type { Aftermath } from './run-drills.ts';
 
 export type DrillCensus = {
@@ -33,14 +33,38 @@ export async function checkCensus(aftermath: Aftermath, census: DrillCensus): Pr
     const told = await toldGaps(aftermath.life, runs);
     return told.every(({ missed }) => missed !== null) ? told : undefined;
   });
-  const accounted = runs.slice(0, -1).reduce((sum, { rows, lost }) => sum + rows + lost, 0);
-  const missed = gaps.reduce((sum, gap) => sum + gap.missed!, 0);
-  assert.equal(accounted + missed, Number(last - first), 'stored + lost + missed = counted by the kernel');
+  assert.ok(
+    gaps.every(({ sinceMs }, at) => sinceMs > (gaps[at - 1]?.sinceMs ?? 0)),
+    'each gap once',
+  );
+  let [accounted, missed] = [0, 0];
+  for (const span of spansOf(runs)) {
+    const inIt = gaps.filter(({ sinceMs }) => sinceMs >= span.fromMs && sinceMs < span.toMs);
+    const missedInIt = inIt.reduce((sum, gap) => sum + gap.missed!, 0);
+    assert.equal(span.accounted + missedInIt, span.counted, 'stored + lost + missed = counted by the kernel');
+    accounted += span.accounted;
+    missed += missedInIt;
+  }
+  assert.equal(accounted + missed, Number(last - first));
   for (const gap of gaps) {
     const known = ranWhileDown(aftermath, gap);
     assert.ok(gap.missed! >= known, `${gap.missed} missed, and the driver knows of ${known}`);
   }
   console.log(`${accounted} execs stored or lost, ${missed} missed in ${gaps.length} gaps: ${last - first} counted`);
+}
+
+/** From each run that told where it took over to the next such; between them lie those that were killed before. */
+function spansOf(runs: readonly RunAccount[]) {
+  const starts = [...runs.keys()].filter((at) => runs[at]!.takenOver !== undefined);
+  return starts.slice(0, -1).map((from, index) => {
+    const to = starts[index + 1]!;
+    return {
+      fromMs: Number(runs[from]!.epoch),
+      toMs: Number(runs[to]!.epoch),
+      counted: Number(runs[to]!.takenOver! - runs[from]!.takenOver!),
+      accounted: runs.slice(from, to).reduce((sum, { rows, lost }) => sum + rows + lost, 0),
+    };
+  });
 }
 
 /** How many programs of the driver began and ended while nothing of Bintrail was there, within this gap. */

@@ -233,15 +233,16 @@ test(
     const { life, stored } = aftermath;
     const seen = new Set(stored.map(({ sha256 }) => sha256).filter((sha256) => sha256 !== ''));
     const ours = async () =>
-      ((await allPages(life, '/v1/findings')) as { id: string; sha256: string }[]).filter(({ sha256 }) =>
-        seen.has(sha256),
-      );
+      ((await allPages(life, '/v1/findings')) as Finding[]).filter(({ sha256 }) => seen.has(sha256));
     const findings = await eventually('all findings', 30_000, async () => {
       const found = await ours();
       return found.length >= seen.size ? found : undefined;
     });
     assert.equal(new Set(findings.map(({ id }) => id)).size, findings.length);
     assert.deepEqual(findings.map(({ sha256 }) => sha256).sort(), [...seen].sort());
+    const rowsOf = Map.groupBy(stored, ({ sha256 }) => sha256);
+    const miscounted = findings.filter(({ sha256, count }) => count !== rowsOf.get(sha256)!.length);
+    assert.deepEqual(miscounted, [], 'a finding counts the rows');
     const untold = () => [...seen].filter((sha256) => toldAbout(slack.messages, sha256).times === 0);
     await eventually('all alerts', 60_000, async () => (untold().length === 0 ? true : undefined)).catch(() =>
       assert.deepEqual(untold(), [], 'never told'),
@@ -276,6 +277,8 @@ test(
     );
   }),
 );
+
+type Finding = { readonly id: string; readonly sha256: string; readonly count: number };
 
 async function allPages(life: Life, path: string): Promise<unknown[]> {
   const items: unknown[] = [];
