@@ -116,10 +116,12 @@ test('the limit of open files is raised as far as it goes', { skip, timeout: 60_
 });
 
 test('a full queue is loss, and says why digests are missing', { skip, timeout: 120_000 }, async () => {
-  const paths = programs(at('many'), 400);
+  const [first, ...paths] = programs(at('many'), 401);
   const limit = readFileSync(QUEUE_LIMIT, 'utf8');
   writeFileSync(QUEUE_LIMIT, '64');
   const probe = await startProbeApart(at('full-home'), ['env']).finally(() => writeFileSync(QUEUE_LIMIT, limit));
+  await run(first!, []);
+  await delay(500);
   process.kill(probe.pid, 'SIGSTOP');
   try {
     for (const path of paths) {
@@ -137,6 +139,8 @@ test('a full queue is loss, and says why digests are missing', { skip, timeout: 
     words.every((word) => word === 'digest' || word === 'overload'),
     `${[...new Set(words)]}`,
   );
-  assert.ok(words.includes('overload') && words.includes('digest'));
+  assert.ok(words.includes('overload'));
+  // Other programs of the machine may have taken all places in the queue: what is certain was read before.
+  assert.deepEqual(outcomes(rows, [first!]), ['digest']);
   assert.ok(lostAt(rows, 'fanotify') > 0n, 'and is counted');
 });
