@@ -8,7 +8,10 @@ const CLOCK_BOOTTIME = 7;
 export type Clock = {
   /** Nanoseconds since the Unix epoch. */
   readonly nowNs: () => bigint;
-  /** What to add to a boot-clock time to get wall-clock time, as of now: the kernel stamps events on the boot clock. */
+  /**
+   * What to add to a boot-clock time to get wall-clock time, as of now: the kernel stamps events on the boot clock.
+   * Too much by 50 µs at most, unless the thread is put aside again and again.
+   */
   readonly bootOffsetNs: () => bigint;
   /** Length of a clock tick: how far apart two changes must be to be sure of two different ctimes. */
   readonly tickNs: bigint;
