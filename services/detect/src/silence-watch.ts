@@ -49,11 +49,14 @@ export function watchSilence(options: SilenceWatchOptions): SilenceWatch {
   const told = new Set<string>();
   let steady: { readonly sinceMs: number; lookedAtMs: number } | undefined;
   let readUntilMs = 0;
+  let heldInARow = 0;
 
   const hold = (reason: string, detail: object) => {
     steady = undefined;
     held.inc({ reason });
-    log.warn({ reason, ...detail }, 'nobody is called silent for now');
+    heldInARow += 1;
+    // Not the first: at a start, ingest has yet to take what was left. Nor each: an outage has hundreds.
+    if (heldInARow === 2) log.warn({ reason, ...detail }, 'silent probes are not looked for until this is over');
   };
   const look = async () => {
     const nowMs = clock();
@@ -80,6 +83,7 @@ export function watchSilence(options: SilenceWatchOptions): SilenceWatch {
     for (const finding of news) log.info(lineOf(finding), 'finding');
     told.clear();
     for (const { finding_id } of found) told.add(finding_id);
+    heldInARow = 0;
   };
   const run = async () => {
     while (!closing.signal.aborted) {
