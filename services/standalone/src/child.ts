@@ -11,13 +11,16 @@ export type Child<In, Out> = {
   readonly onMessage: (handler: (message: Out) => void) => void;
 };
 
-/** Ended before it was ready, having said why on stderr. */
+/** Ended without being asked to. */
 export class ChildEnded extends Error {
   override readonly name = 'ChildEnded';
   readonly exitCode: number;
+  /** On stderr, by itself; one that was killed, as by the kernel for want of memory, could not. */
+  readonly hasSaidWhy: boolean;
   constructor(part: string, exitCode: number | null, signal: string | null) {
-    super(`${part} ended by itself (${signal ?? `exit code ${exitCode}`})`);
+    super(signal === null ? `${part} ended with exit code ${exitCode}` : `${part} was killed (${signal})`);
     this.exitCode = exitCode ?? 1;
+    this.hasSaidWhy = signal === null;
   }
 }
 

@@ -38,8 +38,7 @@ const shutdown = createShutdown({ log, boundMs: 60_000 });
 try {
   await start();
 } catch (error) {
-  // A child that ended has said why itself.
-  if (error instanceof ChildEnded) shutdown.close(error.exitCode);
+  if (error instanceof ChildEnded && error.hasSaidWhy) shutdown.close(error.exitCode);
   else if (error instanceof SetupError) {
     process.stderr.write(`\n${error.message}\n\nWhat to do: ${error.remedy}\n`);
     shutdown.close(EXIT_SETUP);
