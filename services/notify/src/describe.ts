@@ -133,7 +133,7 @@ export function argvText(argv: readonly string[]): string {
 /** The nearest parents with their arguments, one line each; those above by their paths alone. */
 export function parentsText({ evidence }: Finding, maxChars: number): string {
   const { ancestors, parent_path: parentPath, ppid } = evidence.exec;
-  if (ancestors.length === 0) return parentPath === '' ? `pid ${ppid}` : `${code(parentPath, maxChars)} pid ${ppid}`;
+  if (ancestors.length === 0) return parentOf(parentPath, ppid, maxChars);
   const lines = ancestors.slice(0, MAX_PARENTS).map(({ path, pid, argv }) => {
     const more = argv.length > 1 ? `: ${code(argvText(argv), maxChars)}` : '';
     return `${code(path, maxChars)} pid ${pid}${more}`;
@@ -142,6 +142,12 @@ export function parentsText({ evidence }: Finding, maxChars: number): string {
   const rest = ancestors.length - MAX_PARENTS - above.length;
   if (rest > 0) above.push(`${rest} more`);
   return [...lines, ...(above.length > 0 ? [`below ${above.join(' ← ')}`] : [])].join('\n');
+}
+
+// A script has no process record of its own: the pid above it may not be known.
+function parentOf(path: string, pid: number, maxChars: number): string {
+  const parts = [...(path === '' ? [] : [code(path, maxChars)]), ...(pid === 0 ? [] : [`pid ${pid}`])];
+  return parts.length === 0 ? '(not known)' : parts.join(' ');
 }
 
 export function workloadsText({ otherWorkloads, moreWorkloads }: Alert, maxChars: number): string {

@@ -107,6 +107,17 @@ test('any findings make a summary that Slack takes and that holds no markup but 
   );
 });
 
+test('a pid that is not known is not shown as 0', () => {
+  const startedBy = (parent_path: string, ppid: number) => {
+    const exec = { ...makeAlert({}, {}).finding.evidence.exec, ancestors: [], parent_path, ppid };
+    return /\*Started by\*\n(.*)/.exec(allText(findingMessage(makeAlert({ evidence: { exec } }, {}), access)))?.[1];
+  };
+  assert.deepEqual(
+    [startedBy('/usr/bin/dash', 0), startedBy('/usr/bin/dash', 7), startedBy('', 7), startedBy('', 0)],
+    ['`/usr/bin/dash`', '`/usr/bin/dash` pid 7', 'pid 7', '(not known)'],
+  );
+});
+
 test('a message holds the evidence', () => {
   const ancestors = [
     { exec_id: 'b:2:2:1', pid: 20, path: '/usr/bin/dash', argv: ['sh', '-c', 'a b'] },
