@@ -15,8 +15,9 @@ const list = createRoute({
   description:
     'Of the last 24 hours unless `since` says otherwise. Counters are kept by the minute: `since` and `until` take in ' +
     'the whole minutes at their ends, for what was seen, lost and stored alike. Probes report their counters every few ' +
-    'seconds, and events take a moment to be stored: where a window ends now, seen and stored differ by what is on its ' +
-    'way. Events are kept for 90 days: of what is older there is nothing stored.',
+    'seconds, and events take a moment to be stored: at the ends of a window seen and stored differ by what was on its ' +
+    'way, and where a probe was killed by what came after its last report. Events are kept for 90 days: of what is ' +
+    'older there is nothing stored.',
   ...needs('viewer'),
   request: {
     query: querySchema({
