@@ -3,13 +3,25 @@ import type { Finding } from '@bintrail/schemas/finding.ts';
 import { readFacts } from './findings/facts.ts';
 import { countedFor, subjectKey, subjectOf } from './findings/subject.ts';
 
-/** Sightings and nodes of a finding as the api would show them now; 0 before ingest has stored the first. */
-export function findingCounts(store: Store): (finding: Finding) => Promise<{ count: number; nodes: number }> {
+type Asked = Pick<Finding, 'rule' | 'workload' | 'subject'>;
+
+export type FindingCounts = { readonly count: number; readonly nodes: number; readonly firstNs: bigint };
+
+/**
+ * Sightings and nodes of a finding as the api would show them now, and its oldest sighting, which a deny rule may have
+ * come after; 0 before ingest has stored the first.
+ */
+export function findingCounts(store: Store): (finding: Asked) => Promise<FindingCounts> {
   return async ({ rule, workload, subject }) => {
     const asked = subjectOf(rule, workload, subject);
     const facts = await readFacts(store, [asked], undefined);
     const key = subjectKey(asked);
-    const count = countedFor(rule, facts.sightings.get(key) ?? []).reduce((sum, { n }) => sum + n, 0);
-    return { count, nodes: facts.nodes.get(key)?.count ?? 0 };
+    const seen = countedFor(rule, facts.sightings.get(key) ?? []);
+    const count = seen.reduce((sum, { n }) => sum + n, 0);
+    const firstNs = seen.reduce(
+      (oldest, each) => (each.firstNs < oldest ? each.firstNs : oldest),
+      seen[0]?.firstNs ?? 0n,
+    );
+    return { count, nodes: facts.nodes.get(key)?.count ?? 0, firstNs };
   };
 }

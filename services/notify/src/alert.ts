@@ -13,8 +13,8 @@ export type Alert = {
   /** Further workloads of the group, and how many more there are at least. */
   readonly otherWorkloads: readonly string[];
   readonly moreWorkloads: number;
-  /** Sightings and nodes when posted; undefined when the store did not say in time. */
-  readonly counts: { readonly count: number; readonly nodes: number } | undefined;
+  /** Sightings, nodes and the time of the oldest sighting when posted; undefined when the store did not say in time. */
+  readonly counts: { readonly count: number; readonly nodes: number; readonly firstNs: bigint } | undefined;
   /** An earlier attempt was sent and its answer lost: the message may be in the channel already. */
   readonly mayRepeat: boolean;
 };

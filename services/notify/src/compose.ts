@@ -9,7 +9,7 @@ import { type Policy, review } from './review.ts';
 import { plainSummary, summaryMessage } from './summary.ts';
 import { dueAtMs, withdraw } from './transitions.ts';
 
-export type Counts = { readonly count: number; readonly nodes: number };
+export type Counts = { readonly count: number; readonly nodes: number; readonly firstNs: bigint };
 
 /** A message and the groups it tells of. */
 export type Composed = { readonly message: SlackMessage; readonly groups: readonly Pending[] };

@@ -74,8 +74,8 @@ export function runnerText({ evidence: { exec } }: Finding, maxChars: number): s
 }
 
 export function countText({ counts, finding }: Alert): string {
-  const first = timeText(finding.ts_ns);
-  if (counts === undefined) return `first ${first}; not counted yet`;
+  if (counts === undefined) return `first ${timeText(finding.ts_ns)}; not counted yet`;
+  const first = timeText(String(counts.firstNs));
   const times = counts.count === 1 ? 'once' : `${counts.count.toLocaleString('en-US')} times`;
   const nodes = counts.nodes === 1 ? '1 node' : `${counts.nodes.toLocaleString('en-US')} nodes`;
   return counts.count === 1 ? `once, ${first}` : `${times} on ${nodes}, first ${first}`;

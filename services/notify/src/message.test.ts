@@ -18,7 +18,9 @@ const hostileAlert: fc.Arbitrary<Alert> = fc.record({
   policyRevision: fc.nat(),
   otherWorkloads: fc.array(hostile, { maxLength: 7 }),
   moreWorkloads: fc.nat(1000),
-  counts: fc.option(fc.record({ count: fc.nat(), nodes: fc.nat() }), { nil: undefined }),
+  counts: fc.option(fc.record({ count: fc.nat(), nodes: fc.nat(), firstNs: fc.bigInt({ min: 0n, max: 2n ** 64n }) }), {
+    nil: undefined,
+  }),
   mayRepeat: fc.boolean(),
 });
 
@@ -130,14 +132,14 @@ test('a message holds the evidence', () => {
     evidence: { flags: ['setuid', 'redacted_argv'], image: 'sha256:1234', exec },
   };
   const alert = makeAlert(finding, {
-    counts: { count: 1204, nodes: 3 },
+    counts: { count: 1204, nodes: 3, firstNs: 1_789_999_000_123_456_789n },
     otherWorkloads: ['session/eve'],
     moreWorkloads: 2,
   });
   const text = allText(findingMessage(alert, access));
   for (const part of [
     ...['High: unapproved-binary, setuid', '`/usr/local/bin/miner`', base.sha256, 'exactly the bytes', '*unapproved*'],
-    ...['1,204 times on 3 nodes, first 2026-09-21T14:13:20.123Z', '`systemd/cron.service` on `web-1`'],
+    ...['1,204 times on 3 nodes, first 2026-09-21T13:56:40.123Z', '`systemd/cron.service` on `web-1`'],
     ...['uid 1000, pid 4242 in `/tmp`', 'none owns this path', 'image `sha256:1234`', '(setuid)', "--name 'two words'"],
     ...["`/usr/bin/dash` pid 20: `sh -c 'a b'`", '`/usr/lib/systemd/systemd` pid 1', 'secrets taken out'],
     ...['`session/eve`, and at least 2 more', 'curl -sS -X POST http://127.0.0.1:7070/v1/approvals', base.finding_id],

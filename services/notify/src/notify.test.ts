@@ -23,7 +23,7 @@ const groups = (count: number) => Array.from({ length: count }, (_, n) => group(
 
 test('a finding is told once, with its evidence and counts, and each step is recorded', async (t) => {
   const { bus, receiver, start } = await makeStand(t);
-  const notify = await start({ counts: async () => ({ count: 1204, nodes: 3 }) });
+  const notify = await start({ counts: async () => ({ count: 1204, nodes: 3, firstNs: 1n }) });
   await publishFindings(bus, [group(1)]);
   await drained(bus, notify);
   assert.equal(receiver.messages.length, 1);

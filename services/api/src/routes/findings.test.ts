@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { findingCounts } from '../finding-counts.ts';
 import { ago, type FindingsApi, fresh, hex, NO_DIGEST, openFindings } from '../findings.fixture.ts';
 
 let f: FindingsApi;
@@ -57,6 +58,9 @@ describe('one finding', () => {
     assert.equal(Date.parse(finding.first_seen), Number(ago(30) / 1_000_000n));
     assert.equal(Date.parse(finding.last_seen), Number(ago(2) / 1_000_000n));
     assert.match(finding.first_seen, /\.\d{9}Z$/);
+    const asked = { rule: finding.rule, workload: finding.workload, subject: `sha256:${finding.sha256}` };
+    const counts = await findingCounts(f.parts.store)(asked);
+    assert.deepEqual(counts, { count: 4, nodes: 2, firstNs: ago(30) }, 'an alert says the same');
   });
 
   it('counts a tampered file by its path, whatever its content became', async () => {
