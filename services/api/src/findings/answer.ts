@@ -32,9 +32,9 @@ export const findingAnswer = z
     last_action: actionSchema.nullable(),
     group_id: z.string().describe('The same fact in any workload: one alert.'),
     workload: z.string(),
-    sha256: z.string().describe('Empty without a digest.'),
-    path: z.string(),
-    role: z.string(),
+    sha256: orNull.describe('Null without a digest.'),
+    path: orNull.describe('This and the role are null where no program is meant: a probe that is silent.'),
+    role: orNull,
     count: z.int().describe('Sightings, from the roll-ups.'),
     nodes: z.array(z.string()).describe(`Where it was seen, at most ${MAX_NODES} by name.`),
     node_count: z.int(),
@@ -53,7 +53,10 @@ export const findingAnswer = z
         ts: timeText,
       })
       .describe('The first sight, as it was then; null for what there was not.'),
-    exec: evidenceSchema.shape.exec.extend({ parent_exec_id: orNull, cwd: orNull, parent_path: orNull }),
+    exec: evidenceSchema.shape.exec
+      .extend({ parent_exec_id: orNull, cwd: orNull, parent_path: orNull })
+      .nullable()
+      .describe('Null where no process is meant.'),
   })
   .openapi('Finding');
 
@@ -72,9 +75,9 @@ export function answerOf(finding: StandingFinding): FindingAnswer {
     last_action: last_action === undefined ? null : { ...shownAction(last_action) },
     group_id: first.group_id,
     workload: first.workload,
-    sha256: first.sha256,
-    path: first.path,
-    role: first.role,
+    sha256: first.sha256 || null,
+    path: first.path || null,
+    role: first.role || null,
     count: finding.count,
     nodes: [...nodes.names],
     node_count: nodes.count,
@@ -82,12 +85,18 @@ export function answerOf(finding: StandingFinding): FindingAnswer {
     last_seen: rfc3339FromNs(finding.lastNs),
     verdict: { ...verdict, verdicts: { ...verdict.verdicts } },
     evidence: { ...shownEvidence(evidence), node: first.node, ts: rfc3339FromNs(first.tsNs) },
-    exec: {
-      ...exec,
-      parent_exec_id: exec.parent_exec_id || null,
-      cwd: exec.cwd || null,
-      parent_path: exec.parent_path || null,
-    },
+    exec: shownExec(exec),
+  };
+}
+
+function shownExec(exec: Evidence['exec']) {
+  if (exec.exec_id === '') return null;
+  const { parent_exec_id, cwd, parent_path } = exec;
+  return {
+    ...exec,
+    parent_exec_id: parent_exec_id || null,
+    cwd: cwd || null,
+    parent_path: parent_path || null,
   };
 }
 

@@ -42,6 +42,7 @@ describe('the finding of a silent probe', () => {
     const id = await silent('quiet', 1n);
     const open = await get(id);
     assert.deepEqual([open.rule, open.state, open.severity, open.resolved_by], ['probe-silent', 'open', 'high', null]);
+    assert.deepEqual([open.exec, open.sha256, open.path, open.role], [null, null, null, null]);
     assert.deepEqual([open.nodes, open.count, open.verdict.value], [['quiet'], 1, 'unknown']);
     assert.match(open.verdict.why, /^Nothing was heard of the probe since 20/);
     await beat('quiet', 0n, 6n);

@@ -94,7 +94,7 @@ describe('one finding', () => {
     const shown = await f.get(finding!.finding_id);
     assert.equal(shown.count, 2);
     assert.equal(shown.verdict.value, 'unknown');
-    assert.equal(shown.sha256, '');
+    assert.equal(shown.sha256, null);
   });
 
   it('finds sightings of names that are no UTF-8, or hold escapes themselves', async () => {
