@@ -3,13 +3,14 @@ import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { createStoreEvents } from '@bintrail/ingest/events-stage.ts';
 import { openTestStore, planOf, type TestStore } from '@bintrail/ingest/store.fixture.ts';
-import { createFleet, type FleetMessage } from './fleet.ts';
+import type { Message } from '@bintrail/runtime/bus.ts';
+import { createFleet } from './fleet.ts';
 
 const OPTIONS = { nodes: 40, workloads: 12, startMs: Date.now() - 60_000, maxRows: 8 };
 const EXECS = 6_000;
 
 function everything(seed: number): {
-  messages: FleetMessage[];
+  messages: Message[];
   account: ReturnType<ReturnType<typeof createFleet>['account']>;
 } {
   const fleet = createFleet({ ...OPTIONS, seed });
@@ -17,7 +18,7 @@ function everything(seed: number): {
   return { messages, account: fleet.account() };
 }
 
-function fingerprint(messages: readonly FleetMessage[]): string {
+function fingerprint(messages: readonly Message[]): string {
   const hash = createHash('sha256');
   for (const { value } of messages) hash.update(value);
   return hash.digest('hex');

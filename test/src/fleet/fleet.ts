@@ -3,6 +3,7 @@
  * The same seed sends the same bytes. Whatever a drill does to the messages on their way, {@link Fleet.account} says
  * what must be in the store at the end.
  */
+import type { Message } from '@bintrail/runtime/bus.ts';
 import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
 import { digest } from '@bintrail/schemas/digest.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
@@ -24,8 +25,6 @@ export type FleetOptions = {
   readonly maxRows: number;
 };
 
-export type FleetMessage = { readonly key: string; readonly value: Uint8Array };
-
 export type FleetAccount = {
   readonly execs: number;
   readonly exits: number;
@@ -38,9 +37,9 @@ export type FleetAccount = {
 
 export type Fleet = {
   /** So many exec rows and what belongs to them, as messages in the order in which they were sent. */
-  readonly send: (execs: number) => FleetMessage[];
+  readonly send: (execs: number) => Message[];
   /** What is still to be said: late digests, the last counters. */
-  readonly finish: () => FleetMessage[];
+  readonly finish: () => Message[];
   readonly account: () => FleetAccount;
 };
 
@@ -90,7 +89,7 @@ export function createFleet(options: FleetOptions): Fleet {
   const world: World = { options, random, estate, nodes, sums, sightings: new Map() };
   return {
     send: (execs) => {
-      const sent: FleetMessage[] = [];
+      const sent: Message[] = [];
       for (const end = sums.execs + execs; sums.execs < end; ) sent.push(...sendSome(world, end - sums.execs));
       return sent;
     },
@@ -114,7 +113,7 @@ function pick<T>(items: readonly T[], random: () => number, skew = 1): T {
 }
 
 /** What one node has gathered: late digests of earlier execs, at most `execs` new ones, exits, now and then a report. */
-function sendSome(world: World, execs: number): FleetMessage[] {
+function sendSome(world: World, execs: number): Message[] {
   const { random, nodes, options } = world;
   const node = pick(nodes, random);
   const late = sendLate(world, node);
@@ -147,13 +146,13 @@ function count({ sightings }: World, workload: string, sha256: string): void {
   sightings.set(workload, digests.set(sha256, (digests.get(sha256) ?? 0) + 1));
 }
 
-function sendLate(world: World, node: Node): FleetMessage[] {
+function sendLate(world: World, node: Node): Message[] {
   const rows = node.pending.splice(0).map(({ row, program }) => digestRow(row, program, node.lateSeq++));
   world.sums.late += rows.length;
   return rows.length === 0 ? [] : [message(world, node, digest, rows)];
 }
 
-function report(world: World, node: Node): FleetMessage[] {
+function report(world: World, node: Node): Message[] {
   const [atNs, seq] = [nowNs(world, node), node.reportSeq++];
   return [
     message(world, node, loss, [lossRow(atNs, seq, BigInt(node.serial))]),
@@ -171,7 +170,7 @@ function message<D extends EventDefinition>(
   node: Node,
   definition: D,
   rows: readonly RowOf<D>[],
-): FleetMessage {
+): Message {
   const header = { node: node.name, boot: node.boot, probeEpoch: BigInt(options.startMs), batchSeq: node.batchSeq };
   node.batchSeq += 1;
   sums.messages += 1;
