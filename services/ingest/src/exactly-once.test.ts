@@ -20,14 +20,24 @@ type TestMessage = { readonly type: EventName; readonly header: BatchHeader; rea
  */
 type Cut = { readonly insert: number; readonly stored: boolean; readonly survived: boolean };
 
+const MAX_ROWS = 12;
+
 const messageArbitrary = fc.constantFrom(...(Object.keys(EVENTS) as EventName[])).chain((type) =>
-  fc.record({
-    type: fc.constant(type),
-    // Few numbers, so that repeats are usual.
-    header: fc.nat({ max: 12 }).map((batchSeq) => ({ ...HEADER, batchSeq })),
-    rows: rowsArbitrary(EVENTS[type] as EventDefinition, 12) as fc.Arbitrary<AnyRow[]>,
-  }),
+  fc
+    .record({
+      type: fc.constant(type),
+      // Few numbers, so that repeats are usual.
+      header: fc.nat({ max: 12 }).map((batchSeq) => ({ ...HEADER, batchSeq })),
+      rows: rowsArbitrary(EVENTS[type] as EventDefinition, MAX_ROWS) as fc.Arbitrary<AnyRow[]>,
+    })
+    .map(withKeysOfTheirOwn),
 );
+
+/** Where a table keeps one row of a key, rows of a test are of different keys: how many there are must be known. */
+function withKeysOfTheirOwn({ type, header, rows }: TestMessage): TestMessage {
+  if ((EVENTS[type] as EventDefinition).engine === undefined) return { type, header, rows };
+  return { type, header, rows: rows.map((row, index) => ({ ...row, pid: header.batchSeq * MAX_ROWS + index })) };
+}
 
 const cutArbitrary = fc.record({ insert: fc.nat({ max: 7 }), stored: fc.boolean(), survived: fc.boolean() });
 
