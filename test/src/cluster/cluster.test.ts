@@ -70,7 +70,9 @@ async function answers(store: Store): Promise<unknown[]> {
   const events = await ask('/v1/events?type=exec&limit=20');
   const { sha256 } = binaries.items[0];
   const others = ['/v1/workloads', '/v1/workloads/session%2Fdeploy/profile', '/v1/coverage', `/v1/binaries/${sha256}`];
-  const all = [binaries, events, ...(await Promise.all([...others, `/v1/events?sha256=${sha256}`].map(ask)))];
+  const all = [binaries, events];
+  // One after the other: what is tried here is the answer, not how many a small machine can give at once.
+  for (const path of [...others, `/v1/events?sha256=${sha256}`]) all.push(await ask(path));
   await api.close();
   await parts.stop();
   return all;
@@ -113,8 +115,9 @@ describe('a cluster of two shards', () => {
   });
 
   it('answers an analyst as one server does', async () => {
-    const [here, there] = await Promise.all([single.store, shards.stores[1]!].map(answers));
-    assert.ok(here!.length > 5);
+    const here = await answers(single.store);
+    const there = await answers(shards.stores[1]!);
+    assert.ok(here.length > 5);
     assert.deepEqual(there, here);
   });
 
