@@ -7,14 +7,14 @@ import { SetupError, Transient } from '@bintrail/runtime/errors.ts';
 import { readKafkaConnection } from '@bintrail/runtime/kafka-settings.ts';
 import { ensureTopics } from '@bintrail/runtime/kafka-topics.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
-import { topicShapes } from '@bintrail/schemas/topics.ts';
+import { RETENTION_MS, topicShapes } from '@bintrail/schemas/topics.ts';
 
 try {
   const config = readConfig(process.env, {
     /** Twelve divide evenly among 2, 3, 4, 6 and 12 copies. */
     partitions: setting('KAFKA_PARTITIONS', integer({ min: 1, max: 1_000 }), 12),
     /** A week: longer than any outage somebody sleeps through, and what ClickHouse remembers of insert tokens. */
-    retentionMs: setting('KAFKA_RETENTION', durationMs, 7 * 24 * 3600 * 1000),
+    retentionMs: setting('KAFKA_RETENTION', durationMs, RETENTION_MS),
   });
   const log = createLog({ level: 'warn', name: 'topics', human: process.stderr.isTTY === true });
   const { created, differences } = await ensureTopics(

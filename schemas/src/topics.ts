@@ -10,6 +10,9 @@ export const TOPICS = {
 /** The group that brings events into the store: how far behind it is, is how old the store's news are. */
 export const INGEST_GROUP = 'ingest';
 
+/** How long topics keep their records, unless made otherwise; a cluster remembers tokens for as long. */
+export const RETENTION_MS = 7 * 24 * 3600 * 1000;
+
 /** Topics that keep only the newest record of each key. */
 export const COMPACTED_TOPICS: readonly string[] = [TOPICS.policy, TOPICS.deliveries];
 

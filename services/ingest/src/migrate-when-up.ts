@@ -3,10 +3,9 @@ import { SetupError, Transient } from '@bintrail/runtime/errors.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
 import { migrate, readMigrations } from '@bintrail/runtime/migrate.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
+import { RETENTION_MS } from '@bintrail/schemas/topics.ts';
 
 const MIGRATIONS = new URL('../../../schemas/migrations/', import.meta.url);
-/** As long as a topic keeps what may be handed out again. */
-const DEDUPLICATION_SECONDS = 7 * 24 * 3600;
 const TRIES = 30;
 
 /**
@@ -16,7 +15,7 @@ const TRIES = 30;
  */
 export async function migrateWhenUp(store: Store, cluster: string | undefined, log: Log): Promise<void> {
   const migrations = readMigrations(MIGRATIONS);
-  const schema = cluster === undefined ? undefined : { cluster, deduplicationSeconds: DEDUPLICATION_SECONDS };
+  const schema = cluster === undefined ? undefined : { cluster, deduplicationSeconds: RETENTION_MS / 1000 };
   for (let triesLeft = TRIES; ; triesLeft--) {
     try {
       await migrate(store, migrations, schema);

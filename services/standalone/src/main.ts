@@ -15,7 +15,7 @@ import { asUser, lookupUser, type User } from '@bintrail/runtime/privileges.ts';
 import { createShutdown } from '@bintrail/runtime/shutdown.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { parseClickHouseUrl, type StoreOptions } from '@bintrail/runtime/store.ts';
-import { COMPACTED_TOPICS, topicShapes } from '@bintrail/schemas/topics.ts';
+import { COMPACTED_TOPICS, RETENTION_MS, topicShapes } from '@bintrail/schemas/topics.ts';
 import { banner, type Facts, REPLAY_MARK } from './banner.ts';
 import { type Child, ChildEnded, firstMessage, startChild } from './child.ts';
 import { startClickHouse } from './clickhouse-host.ts';
@@ -27,7 +27,6 @@ const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
 const BACKEND = new URL('./backend.ts', import.meta.url);
 /** sysexits.h EX_CONFIG: something about the host or the settings must change first. */
 const EXIT_SETUP = 78;
-const WEEK_MS = 7 * 24 * 3600 * 1000;
 
 // Whatever this process and its children create is theirs alone.
 process.umask(0o077);
@@ -150,7 +149,7 @@ async function createBus(homeDir: string, user: User | undefined): Promise<void>
 
 /** What is missing is made as for a fleet of one; `npm run topics` beforehand makes it otherwise. */
 async function createTopics(): Promise<void> {
-  const shapes = topicShapes({ partitions: 1, retentionMs: WEEK_MS });
+  const shapes = topicShapes({ partitions: 1, retentionMs: RETENTION_MS });
   await ensureTopics(readKafkaConnection(process.env, 'bintrail'), shapes, log).catch((cause: unknown) => {
     if (!(cause instanceof Transient)) throw cause;
     throw new SetupError(cause.message, 'check KAFKA_BROKERS');
