@@ -132,7 +132,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	note_takeover();
 	if (!s)
 		return 0;
-	number_record(&s->exec.record, BT_EXEC);
+	number_record(&s->exec.record, BT_EXEC, RING_EXEC);
 	if (!lineage)
 		lineage = &none;
 	lineage->self = own_image(task);
@@ -145,7 +145,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	size = fill_argv(s, task, size);
 	if (size > TEXT_BYTES)
 		return 0;
-	send_record(&s->exec.record, sizeof(s->exec) + size);
+	send_record(&s->exec.record, sizeof(s->exec) + size, RING_EXEC);
 	return 0;
 }
 
@@ -162,7 +162,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	/* A process that only forked is no program image of its own: its parent's exec already stands for it. */
 	if (!lineage || lineage->self.pid != task->tgid)
 		return 0;
-	number_record(&e.record, BT_EXIT);
+	number_record(&e.record, BT_EXIT, RING_EXEC);
 	e.pid = lineage->self.pid;
 	e.self_exec_id = lineage->self.self_exec_id;
 	e.start_ns = lineage->self.start_ns;
@@ -171,7 +171,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		code = task->exit_code;
 	e.exit_code = (code >> 8) & 0xff;
 	e.signal = code & 0x7f;
-	send_record(&e.record, sizeof(e));
+	send_record(&e.record, sizeof(e), RING_EXEC);
 	return 0;
 }
 

@@ -13,17 +13,21 @@ struct counters {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 4);
+	__uint(max_entries, 16);
 	__type(key, __u32);
 	__type(value, struct counters);
 } event_counters SEC(".maps");
 
+/* Which ring a record goes to. Each numbers its own, so that a gap is a loss in that ring. */
+#define RING_EXEC 0
+#define RING_CODE 1
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, __u64);
-} sequence SEC(".maps");
+} sequences SEC(".maps");
 
 /* Exec and exit have a ring of their own: a flood of anything else can never drop an exec. Sized by user space. */
 struct {
@@ -31,11 +35,16 @@ struct {
 	__uint(max_entries, 8 * 1024 * 1024);
 } exec_ring SEC(".maps");
 
+/* Everything else that is numbered: code that is loaded, files that change. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 * 1024 * 1024);
+} code_ring SEC(".maps");
+
 /* Numbers a record before anything can go wrong with it, so that whatever is lost leaves a gap. */
-static __always_inline void number_record(struct bt_record *record, __u32 type)
+static __always_inline void number_record(struct bt_record *record, __u32 type, __u32 ring)
 {
-	__u32 zero = 0;
-	__u64 *next = bpf_map_lookup_elem(&sequence, &zero);
+	__u64 *next = bpf_map_lookup_elem(&sequences, &ring);
 	struct counters *counters = bpf_map_lookup_elem(&event_counters, &type);
 
 	record->type = type;
@@ -46,16 +55,19 @@ static __always_inline void number_record(struct bt_record *record, __u32 type)
 		counters->seen++;
 }
 
-static __always_inline void send_record(struct bt_record *record, __u32 size)
+/* Hands a numbered record to a ring; true when it was taken. */
+static __always_inline bool send_record(struct bt_record *record, __u32 size, __u32 ring)
 {
 	__u32 type = record->type;
 	struct counters *counters = bpf_map_lookup_elem(&event_counters, &type);
-	long failed = bpf_ringbuf_output(&exec_ring, record, size, 0);
+	long failed = ring == RING_EXEC ? bpf_ringbuf_output(&exec_ring, record, size, 0) :
+					  bpf_ringbuf_output(&code_ring, record, size, 0);
 
 	if (!counters)
-		return;
+		return !failed;
 	if (failed)
 		counters->lost++;
 	else
 		counters->sent++;
+	return !failed;
 }

@@ -18,6 +18,8 @@
 
 #define BT_EXEC 1u
 #define BT_EXIT 2u
+#define BT_MAPPING 3u
+#define BT_REPEATS 4u
 
 struct bt_record {
 	__u32 type;
@@ -129,3 +131,56 @@ _Static_assert(__builtin_offsetof(struct bt_exit, self_exec_id) == 28, "bt_exit.
 _Static_assert(__builtin_offsetof(struct bt_exit, start_ns) == 32, "bt_exit.start_ns");
 _Static_assert(__builtin_offsetof(struct bt_exit, exit_code) == 40, "bt_exit.exit_code");
 _Static_assert(__builtin_offsetof(struct bt_exit, signal) == 44, "bt_exit.signal");
+
+struct bt_mapping {
+	struct bt_record record;
+	__u32 pid;
+	__u32 self_exec_id;
+	__u64 start_ns;
+	__u32 uid;
+	__u32 in_exec;
+	__u64 from_address;
+	__u64 to_address;
+	struct bt_file file;
+	__u16 path_len;
+	__u16 parent_path_len;
+	__u16 cgroup_path_len;
+	__u8 reserved[2];
+};
+_Static_assert(sizeof(struct bt_mapping) == 128, "bt_mapping");
+_Static_assert(__builtin_offsetof(struct bt_mapping, pid) == 24, "bt_mapping.pid");
+_Static_assert(__builtin_offsetof(struct bt_mapping, self_exec_id) == 28, "bt_mapping.self_exec_id");
+_Static_assert(__builtin_offsetof(struct bt_mapping, start_ns) == 32, "bt_mapping.start_ns");
+_Static_assert(__builtin_offsetof(struct bt_mapping, uid) == 40, "bt_mapping.uid");
+_Static_assert(__builtin_offsetof(struct bt_mapping, in_exec) == 44, "bt_mapping.in_exec");
+_Static_assert(__builtin_offsetof(struct bt_mapping, from_address) == 48, "bt_mapping.from_address");
+_Static_assert(__builtin_offsetof(struct bt_mapping, to_address) == 56, "bt_mapping.to_address");
+_Static_assert(__builtin_offsetof(struct bt_mapping, file.dev) == 64, "bt_mapping.file.dev");
+_Static_assert(__builtin_offsetof(struct bt_mapping, file.generation) == 68, "bt_mapping.file.generation");
+_Static_assert(__builtin_offsetof(struct bt_mapping, file.ino) == 72, "bt_mapping.file.ino");
+_Static_assert(__builtin_offsetof(struct bt_mapping, file.ctime_ns) == 80, "bt_mapping.file.ctime_ns");
+_Static_assert(__builtin_offsetof(struct bt_mapping, file.mtime_ns) == 88, "bt_mapping.file.mtime_ns");
+_Static_assert(__builtin_offsetof(struct bt_mapping, file.size) == 96, "bt_mapping.file.size");
+_Static_assert(__builtin_offsetof(struct bt_mapping, file.nlink) == 104, "bt_mapping.file.nlink");
+_Static_assert(__builtin_offsetof(struct bt_mapping, file.writecount) == 108, "bt_mapping.file.writecount");
+_Static_assert(__builtin_offsetof(struct bt_mapping, file.fs_magic) == 112, "bt_mapping.file.fs_magic");
+_Static_assert(__builtin_offsetof(struct bt_mapping, file.flags) == 116, "bt_mapping.file.flags");
+_Static_assert(__builtin_offsetof(struct bt_mapping, path_len) == 120, "bt_mapping.path_len");
+_Static_assert(__builtin_offsetof(struct bt_mapping, parent_path_len) == 122, "bt_mapping.parent_path_len");
+_Static_assert(__builtin_offsetof(struct bt_mapping, cgroup_path_len) == 124, "bt_mapping.cgroup_path_len");
+
+struct bt_repeats {
+	struct bt_record record;
+	__u64 of_seq;
+	__u64 last_ns;
+	__u32 of_cpu;
+	__u32 count;
+	__u32 forgotten;
+	__u8 reserved[4];
+};
+_Static_assert(sizeof(struct bt_repeats) == 56, "bt_repeats");
+_Static_assert(__builtin_offsetof(struct bt_repeats, of_seq) == 24, "bt_repeats.of_seq");
+_Static_assert(__builtin_offsetof(struct bt_repeats, last_ns) == 32, "bt_repeats.last_ns");
+_Static_assert(__builtin_offsetof(struct bt_repeats, of_cpu) == 40, "bt_repeats.of_cpu");
+_Static_assert(__builtin_offsetof(struct bt_repeats, count) == 44, "bt_repeats.count");
+_Static_assert(__builtin_offsetof(struct bt_repeats, forgotten) == 48, "bt_repeats.forgotten");

@@ -1,13 +1,12 @@
 /** Ring records as the kernel writes them, and as it never would. */
 import { isTextKind, NUMBER_FORMATS, type NumberKind } from './column.ts';
-import type { EventDefinition } from './field.ts';
-import { RECORD_HEADER_BYTES, type RecordLayout, recordLayout } from './layout.ts';
+import { RECORD_HEADER_BYTES, type RecordDefinition, type RecordLayout, recordLayout } from './layout.ts';
 import { mutate, type Random } from './mutation.fixture.ts';
 
 type AnyRow = Readonly<Record<string, number | bigint | string>>;
 
 /** A record as the C struct lies in memory: fields in order at their natural alignment, texts behind. */
-export function writeRecord({ fields }: EventDefinition, row: AnyRow): Buffer {
+export function writeRecord({ fields }: RecordDefinition, row: AnyRow): Buffer {
   const kernel = fields.filter(({ from }) => from === 'kernel');
   const fixed = Buffer.alloc(4096);
   let at = RECORD_HEADER_BYTES;
@@ -28,9 +27,9 @@ export function writeRecord({ fields }: EventDefinition, row: AnyRow): Buffer {
   return Buffer.concat([fixed.subarray(0, Math.ceil(at / 8) * 8), ...texts]);
 }
 
-const layouts = new Map<EventDefinition, RecordLayout>();
+const layouts = new Map<RecordDefinition, RecordLayout>();
 
-function layoutOf(definition: EventDefinition): RecordLayout {
+function layoutOf(definition: RecordDefinition): RecordLayout {
   const known = layouts.get(definition) ?? recordLayout(definition);
   layouts.set(definition, known);
   return known;
@@ -41,7 +40,7 @@ const MAX_TEXT_BYTES = 40;
 const LENGTHS = [0, 1, 0x7fff, 0x8000, 0xfffe, 0xffff];
 
 /** Random bytes, or a record of random values: whole, cut, prolonged, with lengths that lie, or with bytes changed. */
-export function damagedRecord(definition: EventDefinition, random: Random): Uint8Array {
+export function damagedRecord(definition: RecordDefinition, random: Random): Uint8Array {
   if (random(4) === 0) return withType(definition, randomBytes(random(MAX_RANDOM_BYTES), random), random);
   const record = randomRecord(definition, random);
   const { texts } = layoutOf(definition);
@@ -61,7 +60,7 @@ export function damagedRecord(definition: EventDefinition, random: Random): Uint
   }
 }
 
-function randomRecord(definition: EventDefinition, random: Random): Buffer {
+function randomRecord(definition: RecordDefinition, random: Random): Buffer {
   const { sizeBytes, texts } = layoutOf(definition);
   const lengths = texts.map(() => random(MAX_TEXT_BYTES));
   const record = randomBytes(sizeBytes + lengths.reduce((sum, length) => sum + length, 0), random);
@@ -71,7 +70,7 @@ function randomRecord(definition: EventDefinition, random: Random): Buffer {
 }
 
 /** Mostly what claims to be of this type: other heads are refused before anything else is looked at. */
-function withType({ id }: EventDefinition, bytes: Buffer, random: Random): Buffer {
+function withType({ id }: RecordDefinition, bytes: Buffer, random: Random): Buffer {
   if (bytes.length >= 4 && random(4) > 0) bytes.writeUInt32LE(id, 0);
   return bytes;
 }

@@ -5,6 +5,7 @@ import type { BatchHeader } from './batch-encode.ts';
 import { isTextKind, NUMBER_FORMATS } from './column.ts';
 import { eventByName } from './events.ts';
 import type { EventDefinition, Field, RowOf } from './field.ts';
+import type { RecordDefinition } from './layout.ts';
 import { bigAt, digestAt, numberAt, textAt } from './row.ts';
 
 type AnyRow = RowOf<EventDefinition>;
@@ -31,7 +32,7 @@ function valueArbitrary({ kind }: Field): fc.Arbitrary<Value> {
 }
 
 /** A row of zeros and empty texts, but for the facts given. */
-export function blankRow<D extends EventDefinition>(definition: D, facts: Partial<RowOf<D>> = {}): RowOf<D> {
+export function blankRow<D extends RecordDefinition>(definition: D, facts: Partial<RowOf<D>> = {}): RowOf<D> {
   const zero = ({ kind }: Field): Value => {
     if (isTextKind(kind) || kind === 'digest') return '';
     return NUMBER_FORMATS[kind].sizeBytes === 8 ? 0n : 0;
@@ -41,7 +42,7 @@ export function blankRow<D extends EventDefinition>(definition: D, facts: Partia
 }
 
 /** Any row the definition allows, extremes often. */
-export function rowArbitrary<D extends EventDefinition>(definition: D): fc.Arbitrary<RowOf<D>> {
+export function rowArbitrary<D extends RecordDefinition>(definition: D): fc.Arbitrary<RowOf<D>> {
   const model = Object.fromEntries(definition.fields.map((field) => [field.name, valueArbitrary(field)]));
   return fc.record(model, { noNullPrototype: true }) as unknown as fc.Arbitrary<RowOf<D>>;
 }

@@ -35,7 +35,7 @@ type ValueOf<K extends Kind> = K extends 'text' | 'bytes' | 'digest'
     : number;
 
 /** One event as an object: numbers, bigints for 64 bits, latin1 strings for bytes; a digest is 32 chars or ''. */
-export type RowOf<D extends EventDefinition> = {
+export type RowOf<D extends Pick<EventDefinition, 'fields'>> = {
   -readonly [F in D['fields'][number] as F['name']]: ValueOf<F['kind']>;
 };
 

@@ -4,8 +4,8 @@ import { type Batch, decodeBatch, peekHeader } from './batch-decode.ts';
 import { encodeBatch } from './batch-encode.ts';
 import { damagedRecord, writeRecord } from './damaged-record.fixture.ts';
 import { rowsOf } from './event-rows.fixture.ts';
-import { EVENTS, eventByName } from './events.ts';
-import type { EventDefinition } from './field.ts';
+import { eventByName } from './events.ts';
+import { KERNEL_RECORDS } from './kernel-records.ts';
 import { type Random, seededRandom } from './mutation.fixture.ts';
 import { readRecordHead, ringDecoder, ringRefusal } from './ring-record.ts';
 import { type Message, messageOf, mutateMessage } from './structured-mutation.fixture.ts';
@@ -101,14 +101,13 @@ function readAgain(batch: Batch) {
   return { rows, again: rowsOf(result.batch) };
 }
 
-const kernelEvents: EventDefinition[] = Object.values(EVENTS).filter(({ id }) => id > 0);
 const decoders = new Map(
-  kernelEvents.map((definition) => [definition.id, { definition, decode: ringDecoder(definition) }]),
+  KERNEL_RECORDS.map((definition) => [definition.id, { definition, decode: ringDecoder(definition) }]),
 );
 
 function fuzzRecords(seed: number, from: number, to: number): Tally {
   return fuzz(seed, from, to, (random) => {
-    const bytes = damagedRecord(kernelEvents[random(kernelEvents.length)]!, random);
+    const bytes = damagedRecord(KERNEL_RECORDS[random(KERNEL_RECORDS.length)]!, random);
     return { bytes, check: () => checkRecord(bytes) };
   });
 }

@@ -38,7 +38,10 @@ export function layOut(fields: readonly Field[], startBytes: number): RecordLayo
   return { numbers, texts, sizeBytes: Math.ceil(offset / 8) * 8 };
 }
 
-export function recordLayout(definition: EventDefinition): RecordLayout {
+/** What a record of the ring is called, tagged with, and holds. */
+export type RecordDefinition = Pick<EventDefinition, 'name' | 'id' | 'fields'>;
+
+export function recordLayout(definition: Pick<RecordDefinition, 'fields'>): RecordLayout {
   return layOut(definition.fields, RECORD_HEADER_BYTES);
 }
 

@@ -1,12 +1,11 @@
 /** Ring records as the kernel writes them, by the same layout the C header is generated from. */
 import { NUMBER_FORMATS } from './column.ts';
-import type { EventDefinition } from './field.ts';
-import { RECORD_HEADER_BYTES, recordLayout } from './layout.ts';
+import { RECORD_HEADER_BYTES, type RecordDefinition, recordLayout } from './layout.ts';
 
 export type AnyRow = Readonly<Record<string, number | bigint | string>>;
 
 /** One record without the ring's own 8 bytes: head, numbers, lengths of the texts, and the texts. */
-export function ringRecord(definition: EventDefinition, row: AnyRow, bootNs: bigint): Buffer {
+export function ringRecord(definition: RecordDefinition, row: AnyRow, bootNs: bigint): Buffer {
   const layout = recordLayout(definition);
   const texts = layout.texts.map(({ name }) => Buffer.from(row[name] as string, 'latin1'));
   const record = Buffer.alloc(layout.sizeBytes + texts.reduce((sum, text) => sum + text.length, 0));

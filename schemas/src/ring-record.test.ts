@@ -3,13 +3,11 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { writeRecord } from './damaged-record.fixture.ts';
 import { blankRow, rowArbitrary } from './event-rows.fixture.ts';
-import { EVENTS } from './events.ts';
 import { exit } from './exit.ts';
-import type { EventDefinition, RowOf } from './field.ts';
-import { recordLayout } from './layout.ts';
+import type { RowOf } from './field.ts';
+import { KERNEL_RECORDS } from './kernel-records.ts';
+import { type RecordDefinition, recordLayout } from './layout.ts';
 import { readRecordHead, ringDecoder, ringRefusal } from './ring-record.ts';
-
-const kernelEvents: EventDefinition[] = Object.values(EVENTS).filter(({ id }) => id > 0);
 
 type AnyRow = Record<string, number | bigint | string>;
 
@@ -34,7 +32,7 @@ describe('a ring record', () => {
     );
   });
 
-  for (const definition of kernelEvents) {
+  for (const definition of KERNEL_RECORDS) {
     const decode = ringDecoder(definition);
 
     it(`of any ${definition.name} reads back what the kernel wrote, the rest empty`, () => {
@@ -43,7 +41,7 @@ describe('a ring record', () => {
           const record = writeRecord(definition, row as AnyRow);
           const kernel = definition.fields.filter(({ from }) => from === 'kernel').map(({ name }) => name);
           const known = Object.fromEntries(Object.entries(row).filter(([name]) => kernel.includes(name)));
-          const expected = blankRow(definition, known as Partial<RowOf<EventDefinition>>);
+          const expected = blankRow(definition, known as Partial<RowOf<RecordDefinition>>);
           const shifted = Buffer.concat([Buffer.alloc(shift, 0xee), record, Buffer.alloc(9, 0xee)]);
           assert.deepEqual(decode(viewOf(shifted.subarray(shift, shift + record.length))), expected);
         }),

@@ -1,7 +1,13 @@
 /** Decodes ring records into rows, by the same layout the C header is generated from. */
 import { isTextKind } from './column.ts';
-import type { EventDefinition, RowOf } from './field.ts';
-import { type NumberSlot, RECORD_HEADER_BYTES, type RecordLayout, recordLayout } from './layout.ts';
+import type { RowOf } from './field.ts';
+import {
+  type NumberSlot,
+  RECORD_HEADER_BYTES,
+  type RecordDefinition,
+  type RecordLayout,
+  recordLayout,
+} from './layout.ts';
 
 /** Head of every record: which event, numbered where, and when on the boot clock (nanoseconds). */
 export type RecordHead = { readonly type: number; readonly cpu: number; readonly seq: bigint; readonly bootNs: bigint };
@@ -20,10 +26,10 @@ export function readRecordHead(record: DataView): RecordHead | undefined {
 type AnyRow = Record<string, number | bigint | string>;
 
 /**
- * Makes the decoder of one event. It returns the row with its kernel fields read and its probe fields at their
+ * Makes the decoder of one record. It returns the row with its kernel fields read and its probe fields at their
  * defaults, or undefined when the record's size does not equal what its lengths say.
  */
-export function ringDecoder<D extends EventDefinition>(definition: D): (record: DataView) => RowOf<D> | undefined {
+export function ringDecoder<D extends RecordDefinition>(definition: D): (record: DataView) => RowOf<D> | undefined {
   const layout = recordLayout(definition);
   const defaults: AnyRow = {};
   for (const { name, kind } of definition.fields) {
@@ -54,7 +60,7 @@ export type RingRefusal = 'no_head' | 'unknown_event' | 'too_short' | 'text_over
  * Says why a record is not read, undefined when it is. `definition` is that of the record's type, undefined where there
  * is none. Asked only after a decoder refused, so that reading pays nothing for it.
  */
-export function ringRefusal(record: DataView, definition: EventDefinition | undefined): RingRefusal | undefined {
+export function ringRefusal(record: DataView, definition: RecordDefinition | undefined): RingRefusal | undefined {
   if (record.byteLength < RECORD_HEADER_BYTES) return 'no_head';
   if (definition === undefined) return 'unknown_event';
   const { sizeBytes, texts } = recordLayout(definition);

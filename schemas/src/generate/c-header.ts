@@ -1,9 +1,8 @@
 /** Writes bpf/gen/events.h: the structs the BPF programs fill, with every offset asserted by the C compiler. */
 import { NUMBER_FORMATS, type NumberKind } from '../column.ts';
-import { EVENTS } from '../events.ts';
-import type { EventDefinition } from '../field.ts';
 import { FLAGS } from '../flags.ts';
-import { FILE_LAYOUT, RECORD_HEADER_BYTES, type RecordLayout, recordLayout } from '../layout.ts';
+import { KERNEL_RECORDS } from '../kernel-records.ts';
+import { FILE_LAYOUT, RECORD_HEADER_BYTES, type RecordDefinition, type RecordLayout, recordLayout } from '../layout.ts';
 
 const C_TYPES: Record<NumberKind, string> = {
   u8: '__u8',
@@ -16,7 +15,6 @@ const C_TYPES: Record<NumberKind, string> = {
 
 /** The whole header. */
 export function cHeader(): string {
-  const kernelEvents: EventDefinition[] = Object.values(EVENTS).filter((event) => event.id > 0);
   return [
     '/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */',
     '/* Generated from schemas/src by `npm run generate`; a test fails when it is stale. */',
@@ -24,7 +22,7 @@ export function cHeader(): string {
     '',
     ...FLAGS.map((flag, position) => `#define BT_FLAG_${flag.toUpperCase()} (1u << ${position})`),
     '',
-    ...kernelEvents.map((event) => `#define BT_${event.name.toUpperCase()} ${event.id}u`),
+    ...KERNEL_RECORDS.map((event) => `#define BT_${event.name.toUpperCase()} ${event.id}u`),
     '',
     'struct bt_record {',
     '\t__u32 type;',
@@ -35,7 +33,7 @@ export function cHeader(): string {
     `_Static_assert(sizeof(struct bt_record) == ${RECORD_HEADER_BYTES}, "bt_record");`,
     '',
     ...fileStruct(),
-    ...kernelEvents.flatMap(eventStruct),
+    ...KERNEL_RECORDS.flatMap(recordStruct),
   ].join('\n');
 }
 
@@ -45,7 +43,7 @@ function fileStruct(): string[] {
   return ['struct bt_file {', ...members, '};', sizeAssert('bt_file', FILE_LAYOUT.sizeBytes), ...asserts, ''];
 }
 
-function eventStruct(event: EventDefinition): string[] {
+function recordStruct(event: RecordDefinition): string[] {
   const layout = recordLayout(event);
   const name = `bt_${event.name}`;
   const inFile = new Set(FILE_LAYOUT.numbers.map((slot) => slot.name));

@@ -13,8 +13,11 @@ import { openRing, type Ring } from './ring.ts';
 export type Counters = { readonly cpu: number; readonly seen: bigint; readonly sent: bigint; readonly lost: bigint };
 
 export type BpfObject = {
+  /** Execs and exits. */
   readonly ring: Ring;
-  readonly ringFd: number;
+  /** Everything else: however much of it there is, it takes no room from an exec. */
+  readonly codeRing: Ring;
+  readonly ringFds: readonly number[];
   /** Attaches the hooks: events flow from here on. */
   readonly attach: () => void;
   /** Takes the hooks away: what is in the ring by then is the last, and counters stand still. */
@@ -54,16 +57,15 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd
   if (censusFd !== undefined) shareCensus(libbpf, object, censusFd);
   if (Number(libbpf.load(object)) < 0) throw loadError(path, warnings);
   stopCollecting();
-  const ringFd = mapFd(libbpf, object, 'exec_ring');
-  const ring = openRing(libc, ringFd, RING_BYTES);
+  const ringFds = ['exec_ring', 'code_ring'].map((name) => mapFd(libbpf, object, name));
+  const [ring, codeRing] = ringFds.map((fd) => openRing(libc, fd, RING_BYTES)) as [Ring, Ring];
   const describeProgramFd = Number(libbpf.programFd(program(libbpf, object, 'describe_fd')));
   const links: Pointer[] = [];
   const detach = () => {
     for (const link of links.splice(0).reverse()) libbpf.destroyLink(link);
   };
   return {
-    ring,
-    ringFd,
+    ...{ ring, codeRing, ringFds },
     attach: () => links.push(...HOOKS.map((name) => attachHook(libbpf, object, name))),
     counters: counterReader(libbpf, mapFd(libbpf, object, 'event_counters')),
     takeovers: takeoverReader(libbpf, mapFd(libbpf, object, 'takeovers')),
@@ -76,6 +78,7 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd
     close: () => {
       detach();
       ring.close();
+      codeRing.close();
       libbpf.closeObject(object);
     },
   };

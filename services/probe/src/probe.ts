@@ -8,6 +8,7 @@ import type { Redact } from './argv-redactor.ts';
 import { type BpfObject, loadBpfObject } from './bpf-object.ts';
 import { type Census, isCounting, openCensus } from './census.ts';
 import { type Clock, openClock } from './clock.ts';
+import type { CodeIntake } from './code-intake.ts';
 import { createDigestPipeline } from './digest-pipeline.ts';
 import { createEventsOut, type EventsOut, type Row } from './events-out.ts';
 import { type Fanotify, openFanotify } from './fanotify.ts';
@@ -99,15 +100,15 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     ...{ describe: bpf.describe, nowNs: clock.nowNs, tickNs: clock.tickNs },
     ...{ read: reader.read, openNamed: (path) => openNamed(libc, path) },
   });
-  const { observer, intake } = createRecordPath({
+  const { observer, intake, takeCode } = createRecordPath({
     ...{ pipeline, out, opened, tickNs: clock.tickNs, nowNs: clock.nowNs, nextSeq, redact: options.redact },
     workloadOf: (cgroupPath) => workloadOf(cgroupPath, options.userName),
     packagesOf: (asked, evidence, reading) => packageColumns(ownersOf, asked, evidence, reading),
     stillRuns: (row) => stillRuns(bpf, row),
     overloaded: () => clock.nowNs() - reader.figure('overflowedAtNs') < OVERLOAD_NS,
     onFatal: failure.reject,
-    onUndecodable: () => {
-      tally.undecodable += 1n;
+    onUndecodable: (ring) => {
+      tally.undecodable[ring] += 1n;
     },
   });
   const reportAt = createReporter({
@@ -122,7 +123,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   // What a run says of itself lies between its first hook and its last: two overlap only if both were watching.
   const report: Report = (mode) => reportAt(detachedAtNs ?? clock.nowNs(), mode);
   const world: World = {
-    ...{ bpf, fanotify, clock, observer, intake, reader, arrived, out, report, log: options.log },
+    ...{ bpf, fanotify, clock, observer, intake, takeCode, reader, arrived, out, report, log: options.log },
   };
   const attachedAtNs = clock.nowNs();
   bpf.attach();
@@ -166,6 +167,7 @@ type World = {
   readonly observer: Observer;
   readonly reader: Reader;
   readonly intake: Intake;
+  readonly takeCode: CodeIntake;
   readonly arrived: RecordBuffer;
   readonly out: EventsOut;
   readonly report: Report;
@@ -176,7 +178,7 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
   const wakeup = openWakeup(libc);
   const bell = Number(libc.eventfd(0, 0));
   const mountInfo = openSync('/proc/self/mountinfo', 'r');
-  wakeup.watch(world.bpf.ringFd, EPOLLIN);
+  for (const fd of world.bpf.ringFds) wakeup.watch(fd, EPOLLIN);
   wakeup.watch(bell, EPOLLIN);
   // proc_pid_mountinfo(5): a change of the mounts shows as POLLPRI.
   wakeup.watch(mountInfo, EPOLLPRI);
@@ -193,7 +195,7 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
       if (ready.length > 0) await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
     }
     do await turn(world);
-    while (world.bpf.ring.backlogBytes() > 0);
+    while (world.bpf.ring.backlogBytes() + world.bpf.codeRing.backlogBytes() > 0);
     sweeper.stop();
     clearInterval(reporter);
     clearInterval(looker);
@@ -225,7 +227,7 @@ function createSweeper({ observer, clock }: World): { arm: () => void; stop: () 
 }
 
 /**
- * One round: the ring first, then the descriptors. A file is handed over before its exec is announced, so once the queue
+ * One round: the ring of execs first, then the descriptors, then the ring for code. A file is handed over before its exec is announced, so once the queue
  * was seen empty every exec read before has its descriptor. Execs that need none go on at once.
  */
 async function turn(world: World): Promise<void> {
@@ -236,6 +238,8 @@ async function turn(world: World): Promise<void> {
     world.log.warn({}, 'descriptors come late: digests of new files may be missing');
   }
   intake.takeRest(arrived, clock.bootOffsetNs(), clock.nowNs());
+  world.bpf.codeRing.drain(arrived);
+  world.takeCode(arrived, clock.bootOffsetNs(), clock.nowNs());
 }
 
 /** Passes on who was there before. An exec between attaching and the snapshot is in both: its own event stands for it. */

@@ -1,21 +1,23 @@
 /** Puts together what a record of the ring passes through on its way to the bus; the kernel's side is not in it. */
 import { textCells } from '@bintrail/schemas/batch-columns.ts';
 import { createArgvRedactor, type Redact, redactJoined } from './argv-redactor.ts';
+import { type CodeIntake, createCodeIntake, type TakeRecord } from './code-intake.ts';
 import { createExecColumns } from './exec-columns.ts';
 import { createExitColumns } from './exit-columns.ts';
 import { createImageTable } from './image-table.ts';
 import { createKnownFiles } from './known-files.ts';
 import { createObserver, type Observer, type ObserverOptions } from './observer.ts';
 import { createOrigins, type WorkloadOf } from './origins.ts';
-import { createIntake, type Intake, type IntakeOptions } from './record-intake.ts';
+import { createIntake, type Intake } from './record-intake.ts';
 
-export type RecordPathOptions = Omit<ObserverOptions, 'images' | 'origins' | 'files' | 'redact'> &
-  Pick<IntakeOptions, 'onUndecodable'> & {
-    readonly workloadOf: WorkloadOf;
-    readonly redact: Redact;
-  };
+export type RecordPathOptions = Omit<ObserverOptions, 'images' | 'origins' | 'files' | 'redact'> & {
+  /** Called for what is no record of ours, with what its ring is for. */
+  readonly onUndecodable: (ring: 'exec' | 'load') => void;
+  readonly workloadOf: WorkloadOf;
+  readonly redact: Redact;
+};
 
-export type RecordPath = { readonly observer: Observer; readonly intake: Intake };
+export type RecordPath = { readonly observer: Observer; readonly intake: Intake; readonly takeCode: CodeIntake };
 
 export function createRecordPath(options: RecordPathOptions): RecordPath {
   const { out, redact } = options;
@@ -33,7 +35,8 @@ export function createRecordPath(options: RecordPathOptions): RecordPath {
   const intake = createIntake({
     takeExec: createExecColumns({ ...options, ...shared, redactor }),
     takeExit: createExitColumns(out, shared.images),
-    ...{ observer, onUndecodable: options.onUndecodable },
+    ...{ observer, onUndecodable: () => options.onUndecodable('exec') },
   });
-  return { observer, intake };
+  const takeCode = createCodeIntake(new Map<number, TakeRecord>(), () => options.onUndecodable('load'));
+  return { observer, intake, takeCode };
 }

@@ -10,11 +10,11 @@ import type { Reader } from './reader.ts';
 export const PROBE_VERSION = '0.1.0';
 export const USER_SPACE = 0xffff_ffff;
 
-/** Counters kept by the main thread. */
-export type Tally = { undecodable: bigint };
+/** Counters kept by the main thread: records that are none of ours, by the ring they came from. */
+export type Tally = { readonly undecodable: Record<'exec' | 'load', bigint> };
 
 export function newTally(): Tally {
-  return { undecodable: 0n };
+  return { undecodable: { exec: 0n, load: 0n } };
 }
 
 export type ReportOptions = {
@@ -48,6 +48,10 @@ function places({ bpf, out, tally, reader }: ReportOptions): Place[] {
     ...own,
     ...{ event_type, place: 'outbox', seen: rows, sent: 0n, lost: rows },
   }));
+  const undecodable = (['exec', 'load'] as const).map((event_type) => {
+    const records = tally.undecodable[event_type];
+    return { ...own, event_type, place: 'decode', seen: records, sent: 0n, lost: records };
+  });
   return [
     ...ring,
     ...skipped,
@@ -57,7 +61,7 @@ function places({ bpf, out, tally, reader }: ReportOptions): Place[] {
       ...own,
       ...{ event_type: 'digest', place: 'hash_queue', seen: delivered, sent: delivered - released, lost: released },
     },
-    { ...own, event_type: 'exec', place: 'decode', seen: tally.undecodable, sent: 0n, lost: tally.undecodable },
+    ...undecodable,
   ];
 }
 
@@ -118,7 +122,7 @@ export function createReporter(options: ReportOptions): (atNs: bigint, mode?: Mo
       outbox_depth: BigInt(options.outboxDepth()),
       waiting_digests: options.waitingDigests(),
       held_descriptors: Number(options.reader.figure('held')),
-      ring_backlog_bytes: BigInt(options.bpf.ring.backlogBytes()),
+      ring_backlog_bytes: BigInt(options.bpf.ring.backlogBytes() + options.bpf.codeRing.backlogBytes()),
       fanotify_backlog_bytes: BigInt(options.fanotifyBacklogBytes()),
     });
   };
