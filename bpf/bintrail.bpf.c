@@ -53,7 +53,10 @@ static __always_inline void fill_identity(struct bt_exec *e, struct task_struct 
 	e->egid = BPF_CORE_READ(cred, egid.val);
 	e->loginuid = bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : ~0u;
 	e->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	bpf_core_read(&pid_ns, sizeof(pid_ns), &pid->numbers[level].ns);
+	/* By the kernel's own size of an element: ours has fewer members. */
+	bpf_probe_read_kernel(&pid_ns, sizeof(pid_ns),
+			      (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+				      level * bpf_core_type_size(struct upid) + bpf_core_field_offset(struct upid, ns));
 	e->pid_ns = BPF_CORE_READ(pid_ns, ns.inum);
 	e->cgroup_hierarchy = BPF_CORE_READ(cgroup, root, hierarchy_id);
 	e->cgroup_id = BPF_CORE_READ(cgroup, kn, id);

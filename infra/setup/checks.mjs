@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
-import { findClang, findCommand, findCompiler } from './commands.mjs';
+import { ADMIN_FOLDERS, findClang, findCommand, findCompiler } from './commands.mjs';
 import { installCommand } from './packages.mjs';
 
 const LIBRARY_FOLDERS = [
@@ -33,15 +33,15 @@ function canWrite(file) {
 
 /**
  * What this command needs of the machine and does not find. Looks at files and commands, never at package names.
- * @param {{mode: string, env: object, builds: {tool: string}[], writes: string[], kafka?: {fetched: boolean}, base?: string}}
- *   context `writes`: the folders set-up will write to; `kafka`: a broker will be run, from jars fetched or not yet;
- *   `base`: the root of the file system to look at
+ * @param {{mode: string, env: object, builds: {tool: string}[], writes: string[], kafka?: {fetched: boolean},
+ *   containers?: boolean, base?: string}} context `writes`: the folders set-up will write to; `kafka`: a broker will be
+ *   run, from jars fetched or not yet; `containers`: some will be run; `base`: the root of the file system to look at
  * @returns {{name, purpose, packages?: object, remedy?: string, always?: boolean, blocks?: string[],
- *   onlyProbes?: boolean, onlyKafka?: boolean}[]} `packages`: its name by package manager; `always`: nothing works without
- *   it; `blocks`: the build tools that cannot run without it; `onlyProbes`: a replay does without it; `onlyKafka`: only
- *   the broker of the tests wants it
+ *   onlyProbes?: boolean, onlyKafka?: boolean, onlyContainers?: boolean}[]} `packages`: its name by package manager;
+ *   `always`: nothing works without it; `blocks`: the build tools that cannot run without it; `onlyProbes`: a replay does
+ *   without it; `onlyKafka`: only the broker of the tests wants it; `onlyContainers`: only the containers of the tests
  */
-export function findMissing({ mode, env, builds, writes, kafka, base = '/' }) {
+export function findMissing({ mode, env, builds, writes, kafka, containers, base = '/' }) {
   const missing = [...missingPlatform(mode, env), ...missingAccess(writes)];
   if (findCommand(['npm'], env) === undefined) missing.push(NPM);
   if (mode === 'run' || process.platform !== 'linux') return missing;
@@ -59,6 +59,10 @@ export function findMissing({ mode, env, builds, writes, kafka, base = '/' }) {
   }
   if (kafka && findCommand(['java'], env) === undefined) missing.push(JAVA);
   if (kafka && !kafka.fetched && findCommand(['mvn'], env) === undefined) missing.push(MAVEN);
+  if (containers) {
+    const isThere = ({ name }) => findCommand([name], env) !== undefined || inFolders(ADMIN_FOLDERS, name, base);
+    missing.push(...CONTAINER_PARTS.filter((part) => !isThere(part)));
+  }
   return missing;
 }
 
@@ -190,6 +194,25 @@ const MAVEN = {
   packages: { 'apt-get': 'maven', dnf: 'maven', apk: 'maven', pacman: 'maven', zypper: 'maven' },
   onlyKafka: true,
 };
+
+const everywhere = (name) => ({ 'apt-get': name, dnf: name, apk: name, pacman: name, zypper: name });
+
+const CONTAINER_PARTS = [
+  { name: 'podman', purpose: 'runs containers for the tests', packages: everywhere('podman'), onlyContainers: true },
+  { name: 'runc', purpose: 'starts the containers of the tests', packages: everywhere('runc'), onlyContainers: true },
+  {
+    name: 'busybox',
+    purpose: 'is what the containers of the tests hold',
+    packages: {
+      'apt-get': 'busybox-static',
+      dnf: 'busybox',
+      apk: 'busybox-static',
+      pacman: 'busybox',
+      zypper: 'busybox-static',
+    },
+    onlyContainers: true,
+  },
+];
 
 /** All that is missing in one text: what each thing is for, and the exact command that brings what a package brings. */
 export function describeMissing(missing, env) {

@@ -57,6 +57,17 @@ describe('on Linux', { skip: process.platform !== 'linux' && 'this is not Linux'
     assert.deepEqual(names(of({ fetched: true })), []);
   });
 
+  test('containers for the tests want podman, runc and a busybox', (t) => {
+    const { root: base, commands, write } = makeCheckout(t, { 'usr/lib/libbpf.so.1': '' });
+    write(path.join(base, 'usr/sbin/runc'), '', 0o755);
+    for (const name of ['npm', 'podman']) write(path.join(commands, name), '', 0o755);
+    const context = { mode: 'test', env: { PATH: commands }, builds: [], writes: [], base };
+    assert.deepEqual(findMissing(context), []);
+    const missing = findMissing({ ...context, containers: true });
+    assert.deepEqual(names(missing), ['busybox']);
+    assert.ok(missing.every(({ onlyContainers }) => onlyContainers));
+  });
+
   test('a package manager nobody taught us leaves the names to look for', (t) => {
     const { root: base, commands } = makeCheckout(t);
     const env = { PATH: commands };

@@ -5,7 +5,7 @@ import path from 'node:path';
 const CLANG = ['clang', ...Array.from({ length: 20 }, (_, i) => `clang-${30 - i}`)];
 
 /** Where administrators' commands are when PATH, as after a plain `su`, does not say so. */
-const ADMIN_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
+export const ADMIN_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 
 /** @returns the absolute path of the first of these commands that PATH holds, or undefined */
 export function findCommand(names, env) {

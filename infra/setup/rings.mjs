@@ -24,7 +24,12 @@ const RINGS = [
   // Alone: three brokers and the processes that get killed fill a small machine.
   { title: 'kafka', args: ['test:kafka', '--filter=@bintrail/test'], tasksAtATime: 1, lacks: (need) => need.onlyKafka },
   // Alone: these load probes into this machine's kernel and measure what it does.
-  { title: 'end to end', args: ['test', '--filter=@bintrail/test'], tasksAtATime: 1, lacks: (need) => !need.onlyKafka },
+  {
+    title: 'end to end',
+    args: ['test', '--filter=@bintrail/test'],
+    tasksAtATime: 1,
+    lacks: (need) => !need.onlyKafka && !need.onlyContainers,
+  },
 ];
 
 /**
