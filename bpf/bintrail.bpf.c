@@ -81,7 +81,7 @@ static __always_inline __u32 fill_texts(struct exec_scratch *s, struct task_stru
 	copied = bpf_probe_read_kernel_str(s->text + at, COMM_BYTES, &task->comm);
 	s->exec.comm_len = copied > 0 ? (copied - 1) & (COMM_BYTES - 1) : 0;
 	at += s->exec.comm_len;
-	s->exec.cgroup_path_len = read_cgroup_path(task_cgroup(task), s->text + at) & (CGROUP_PATH_BYTES - 1);
+	s->exec.cgroup_path_len = read_cgroup_path(task_cgroup(task), s->text + at, slot) & (CGROUP_PATH_BYTES - 1);
 	at += s->exec.cgroup_path_len;
 	return at;
 }
