@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { hold, message, newLocation, openFor, wide } from '@bintrail/runtime/bus.contract.kit.ts';
+import { COMPACTED, hold, message, newLocation, openFor, take, wide } from '@bintrail/runtime/bus.contract.kit.ts';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { ensureTopics } from '@bintrail/runtime/kafka-topics.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
@@ -28,6 +28,30 @@ test('a client with nothing to do leaves its queues of requests alone', async (t
   await delay(1_000);
   // One for each answer to the 20 fetches of this second, and the heartbeats; 1,000 for each queue that polls.
   assert(looks.mock.callCount() < 200, `looked ${looks.mock.callCount()} times`);
+});
+
+test('questions about several topics that are asked at once are all answered, and of what was read', async (t) => {
+  const location = await newLocation();
+  const topics = ['t', 'u', 'kill', COMPACTED];
+  const first = await openFor(t, adapter, location);
+  for (const topic of topics) {
+    await first.publish(topic, [message('k', 'a')]);
+    await take(first, { topic, group: 'g', ...wide }, 1);
+  }
+  for (let round = 0; round < 10; round += 1) {
+    const bus = await openFor(t, adapter, location);
+    // A bus learns how many partitions a topic has when it is first asked for: here, between questions about another.
+    const asked = topics.flatMap((topic, n) =>
+      Array.from({ length: 10 }, (_, again) => ({ topic, afterMs: n * 40 + again * 5 })),
+    );
+    const lags = await Promise.all(
+      asked.map(async ({ topic, afterMs }) => {
+        await delay(afterMs);
+        return (await bus.lag(topic, 'g')).records;
+      }),
+    );
+    assert.deepEqual(new Set(lags), new Set([0]), `round ${round}`);
+  }
 });
 
 test('topics are made once; what is there is compared, and left as it is', async () => {

@@ -12,7 +12,7 @@ const WEEK_MS = 7 * 24 * 3600 * 1000;
 export async function readLag(cluster: Cluster, topic: string, groupId: string) {
   if ((await cluster.partitions(topic)) === 0) return { records: 0, oldestAgeMs: 0 };
   const [busId, ranges] = await Promise.all([cluster.topicId(topic), cluster.ranges(topic)]);
-  const progress = await cluster.progress(busId, topic, groupId);
+  const progress = await cluster.progress(busId, topic, groupId, ranges.keys());
   const behind = [...ranges].filter(([partition, range]) => waiting(range, progress.get(partition)) > 0);
   const records = behind.reduce((sum, [partition, range]) => sum + waiting(range, progress.get(partition)), 0);
   const nowMs = Date.now();

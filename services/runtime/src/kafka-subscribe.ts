@@ -95,7 +95,7 @@ function createReception(source: Source, shop: Shop, crew: Crew) {
 /** What the group has done, as of now: nobody else can commit for the partitions of a running tenure. */
 async function readProgress({ cluster, onGone }: Source, { options: { topic, group }, groupId }: Shop) {
   const [busId, ranges] = await Promise.all([cluster.topicId(topic), cluster.ranges(topic)]);
-  const committed = await cluster.progress(busId, topic, groupId);
+  const committed = await cluster.progress(busId, topic, groupId, ranges.keys());
   const start = (partition: number): Progress => {
     const { low, high } = ranges.get(partition) ?? { low: 0, high: 0 };
     const progress = committed.get(partition) ?? { acked: low };

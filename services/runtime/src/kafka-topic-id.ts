@@ -31,18 +31,22 @@ type Cluster = {
 const NewEncoder = require('kafkajs/src/protocol/encoder.js') as new () => Encoder;
 const NewDecoder = require('kafkajs/src/protocol/decoder.js') as new (raw: Buffer) => Decoder;
 
-type Described = { clusterId: string; topics: { errorCode: number; name: string | null; topicId: Buffer }[] };
+type DescribedTopic = { errorCode: number; name: string | null; topicId: Buffer; partitions: number };
+type Described = { clusterId: string; topics: DescribedTopic[] };
 
 const METADATA = { apiKey: 3, apiVersion: 12, apiName: 'Metadata' };
 const NO_TAGS = 0;
 
+/** `id` names the log behind a topic's name. */
+export type TopicDescription = { readonly id: string; readonly partitions: number };
+
 /**
- * The id of the log behind a topic's name: Kafka gives each topic a random UUID when it is created, another one when it
- * is created again. kafkajs speaks Metadata up to version 6, and the id is in version 10 and later (KIP-516; Kafka 2.8),
- * so this asks version 12 over kafkajs' connection.
+ * Kafka gives each topic a random UUID when it is created, another one when it is created again. kafkajs speaks Metadata
+ * up to version 6, and the id is in version 10 and later (KIP-516; Kafka 2.8), so this asks version 12 over a connection
+ * of kafkajs.
  * @throws Transient when the topic does not (yet) exist, or errors of kafkajs
  */
-export async function readTopicId(kafka: Kafka, topic: string): Promise<string> {
+export async function describeTopic(kafka: Kafka, topic: string): Promise<TopicDescription> {
   const cluster = createCluster(kafka);
   await cluster.connect();
   try {
@@ -51,7 +55,7 @@ export async function readTopicId(kafka: Kafka, topic: string): Promise<string> 
     const { clusterId, topics } = await connectionPool.send({ request: request(topic), response: { decode, parse } });
     const found = topics.find(({ name, errorCode }) => name === topic && errorCode === 0);
     if (found === undefined) throw new Transient(`Kafka does not describe the topic ${topic}`);
-    return `${clusterId}.${found.topicId.toString('base64url')}`;
+    return { id: `${clusterId}.${found.topicId.toString('base64url')}`, partitions: found.partitions };
   } finally {
     await cluster.disconnect();
   }
@@ -105,12 +109,12 @@ async function decode(raw: Buffer): Promise<Described> {
   return { clusterId, topics: decoder.readUVarIntArray(decodeTopic) };
 }
 
-function decodeTopic(decoder: Decoder) {
+function decodeTopic(decoder: Decoder): DescribedTopic {
   const errorCode = decoder.readInt16();
   const name = decoder.readUVarIntString();
   const topicId = Buffer.from(decoder.readBytes(16));
   decoder.readBoolean();
-  decoder.readUVarIntArray((each) => {
+  const partitions = decoder.readUVarIntArray((each) => {
     each.readInt16();
     for (let field = 0; field < 3; field += 1) each.readInt32();
     for (let list = 0; list < 3; list += 1) each.readUVarIntArray((node) => node.readInt32());
@@ -118,7 +122,7 @@ function decodeTopic(decoder: Decoder) {
   });
   decoder.readInt32();
   decoder.readTaggedFields();
-  return { errorCode, name, topicId };
+  return { errorCode, name, topicId, partitions: partitions.length };
 }
 
 const parse = async (described: Described): Promise<Described> => described;
