@@ -39,15 +39,17 @@ export async function drillPoison(t: TestContext, drilled: DrilledBus, store: Te
   // Half of it lies there before anybody reads, the rest comes while they do.
   await sendHalf(bus, sent, 0);
   const stages = await startStages(t, bus, store);
-  await publish(bus, TOPICS.policy, [...GARBAGE.map(keyed('garbage')), approvalOfNothing()]);
-  await sendHalf(bus, sent, 1);
-  await settled(bus, stages);
+  const rest = async (): Promise<void> => {
+    await publish(bus, TOPICS.policy, [...GARBAGE.map(keyed('garbage')), approvalOfNothing()]);
+    await sendHalf(bus, sent, 1);
+    await settled(bus, stages);
+  };
+  await rest().finally(stages.close);
 
   const published = await publishedFindings(bus, sent);
   await assertStored(store, sent, published);
   await assertDead(bus, sent);
   await assertCounted(stages.metrics, sent, published);
-  await stages.close();
 }
 
 type Sent = {
@@ -125,7 +127,6 @@ async function startStages(t: TestContext, bus: Bus, store: TestStore['store']) 
     await Promise.all(parts.map((part) => part.close()));
     await Promise.all(parts.map((part) => part.done));
   };
-  t.after(() => Promise.allSettled(parts.map((part) => part.close())));
   return { metrics, notify, failed, close };
 }
 

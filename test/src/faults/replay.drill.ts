@@ -7,12 +7,12 @@ import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createStoreEvents } from '@bintrail/ingest/events-stage.ts';
 import { batchGaps } from '@bintrail/ingest/gaps.ts';
-import { createIngest } from '@bintrail/ingest/ingest.ts';
+import { createIngest, type Ingest } from '@bintrail/ingest/ingest.ts';
 import type { TestStore } from '@bintrail/ingest/store.fixture.ts';
 import { newLocation } from '@bintrail/runtime/bus.contract.kit.ts';
 import type { Bus } from '@bintrail/runtime/bus.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
-import { createMetrics } from '@bintrail/runtime/metrics.ts';
+import { createMetrics, type Metrics } from '@bintrail/runtime/metrics.ts';
 import { type Pump, pump } from '@bintrail/runtime/pump.ts';
 import { decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { TOPICS } from '@bintrail/schemas/topics.ts';
@@ -33,14 +33,25 @@ export async function drillReplay(t: TestContext, drilled: DrilledBus, store: Te
   const account = fleet.account();
 
   const older = startOlderIngest(bus, store);
-  await drained(bus, older);
-  await older.close();
+  await drained(bus, older).finally(older.close);
   assert.notDeepEqual(await stateOf(store), expectedOf(account));
   assert.notEqual((await gapsOf(store)).length, 0);
 
   const metrics = createMetrics('');
   const ingest = createIngest({ bus, store, log, metrics });
-  t.after(() => ingest.close());
+  await replayAll({ bus, store, account, ingest, metrics }).finally(ingest.close);
+  await ingest.done;
+}
+
+type Upgraded = {
+  readonly bus: Bus;
+  readonly store: TestStore['store'];
+  readonly account: FleetAccount;
+  readonly ingest: Ingest;
+  readonly metrics: Metrics;
+};
+
+async function replayAll({ bus, store, account, ingest, metrics }: Upgraded): Promise<void> {
   const refused = await replayed(bus, REPLAY);
   assert.ok(refused.length > 5, `${refused.length} messages`);
   await drained(bus, ingest);
@@ -54,8 +65,6 @@ export async function drillReplay(t: TestContext, drilled: DrilledBus, store: Te
   assert.match((await metrics.text()).body, new RegExp(`^ingest_repeats_total ${refused.length}$`, 'm'));
   assert.deepEqual({ ...(await stateOf(store)), batches: account.messages }, expectedOf(account));
   assert.deepEqual(await replayed(bus, 'replay --all'), []);
-  await ingest.close();
-  await ingest.done;
 }
 
 /** Ingest of a version that knew no event `digest`: those a probe sends when a file took long to hash. */
