@@ -11,11 +11,11 @@ function exitRow(pid: number): Row<'exit'> {
   };
 }
 
-function collector(failures = 0) {
+function collector(failures = 0, maxWaitingBytes?: number) {
   const batches: Batch[] = [];
   let left = failures;
   const out = createEventsOut({
-    ...{ node: 'n', boot: 'b', probeEpoch: 5n },
+    ...{ node: 'n', boot: 'b', probeEpoch: 5n, maxWaitingBytes },
     publish: async ({ key, value }) => {
       assert.equal(key, 'n');
       if (left-- > 0) throw new Transient('away');
@@ -74,11 +74,18 @@ test('while the bus is away messages wait, and arrive in order', async () => {
   );
 });
 
-test('what does not fit the buffer is counted as dropped', async () => {
-  const { out } = collector(Number.POSITIVE_INFINITY);
-  for (let pid = 0; pid < 9_000; pid++) out.add('exit', { ...exitRow(pid), workload: `${pid}-`.padEnd(8_000, 'x') });
-  const closed = out.close();
-  const dropped = out.dropped().get('exit') ?? 0n;
-  assert.ok(dropped > 0n && dropped < 9_000n, `${dropped}`);
-  await closed;
+test('what does not fit the buffer is counted as dropped, the newest first', async () => {
+  const { out, batches } = collector(1, 1024 * 1024);
+  for (let pid = 0; pid < 500; pid++) out.add('exit', { ...exitRow(pid), workload: `${pid}-`.padEnd(4_000, 'x') });
+  await out.flush();
+  const dropped = Number(out.dropped().get('exit'));
+  const kept = batches.reduce((rows, batch) => rows + batch.rows, 0);
+  assert.equal(kept + dropped, 500);
+  assert.ok(kept > 200 && kept < 270, `${kept} of 4,000 B each in 1 MiB`);
+  out.add('exit', exitRow(500));
+  await out.close();
+  assert.deepEqual(
+    batches.map(({ batchSeq }) => batchSeq),
+    batches.map((_, index) => index),
+  );
 });

@@ -27,6 +27,8 @@ export type EventsOutOptions = {
   readonly boot: string;
   readonly probeEpoch: bigint;
   readonly publish: (message: Message) => Promise<void>;
+  /** What may wait in memory while the bus is away; beyond it the newest rows are dropped, and counted. Default 64 MiB. */
+  readonly maxWaitingBytes?: number | undefined;
   readonly onFatal: (error: unknown) => void;
   readonly onRetry: (error: Transient) => void;
 };
@@ -35,12 +37,12 @@ const FLUSH_ROWS = 1_024;
 const FLUSH_AFTER_MS = 500;
 const SPLIT_BYTES = 512 * 1024;
 const RETRY_MS = 500;
-/** What may wait in memory while the bus is away; beyond it the newest rows are dropped, and counted. */
-const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+export const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
 type Waiting = { readonly name: EventName; readonly rows: number; readonly value: Uint8Array };
 
 export function createEventsOut(options: EventsOutOptions): EventsOut {
+  const { maxWaitingBytes = MAX_WAITING_BYTES } = options;
   const gathered = new Map<EventName, BatchColumns>();
   const queue: Waiting[] = [];
   const dropped = new Map<EventName, bigint>();
@@ -68,7 +70,7 @@ export function createEventsOut(options: EventsOutOptions): EventsOut {
       const half = (from + to) >> 1;
       enqueue(name, columns, from, half);
       enqueue(name, columns, half, to);
-    } else if (waitingBytes + value.length > MAX_WAITING_BYTES) {
+    } else if (waitingBytes + value.length > maxWaitingBytes) {
       dropped.set(name, (dropped.get(name) ?? 0n) + BigInt(to - from));
     } else {
       batchSeq += 1;

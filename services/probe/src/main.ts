@@ -16,6 +16,7 @@ import { createShutdown, type Shutdown } from '@bintrail/runtime/shutdown.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
 import { CENSUS_FOLDER, isCounting } from './census.ts';
+import { MAX_WAITING_BYTES } from './events-out.ts';
 import { checkHost, localUserNames, readBootId } from './host.ts';
 import { type Outbox, openOutbox } from './outbox.ts';
 import { startProbe } from './probe.ts';
@@ -34,7 +35,7 @@ if (process.env.KAFKA_BROKERS) {
   await runService({ name: 'probe', opsPort: 7075, topic: TOPICS.events }, async (host) => {
     endWithSupervisor(host.shutdown);
     const outbox = await openFile(host);
-    return start(host.log, outbox);
+    return start(host.log, outbox, outbox.maxBytes);
   });
 } else {
   const log = createLog({ level: 'info', name: 'probe', human: process.stderr.isTTY === true });
@@ -62,7 +63,7 @@ function endWithSupervisor(shutdown: Shutdown): void {
 }
 
 /** What Kafka does not take waits in a file: the embedded bus is one itself. */
-async function openFile({ bus, log, metrics, shutdown }: Host): Promise<Outbox> {
+async function openFile({ bus, log, metrics, shutdown }: Host): Promise<Outbox & { readonly maxBytes: number }> {
   const config = readConfig(process.env, {
     homeDir: setting('BINTRAIL_HOME', text, '/var/lib/bintrail'),
     maxBytes: setting('BINTRAIL_OUTBOX_SIZE', sizeBytes, 1024 ** 3),
@@ -83,10 +84,11 @@ async function openFile({ bus, log, metrics, shutdown }: Host): Promise<Outbox> 
   const outbox = await openOutbox({ file, upstream, log, metrics });
   shutdown.onClose('outbox', outbox.close);
   outbox.done.catch(shutdown.fail);
-  return outbox;
+  return { ...outbox, maxBytes: config.maxBytes };
 }
 
-async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>): Promise<Part> {
+/** What waits in memory is no more than what may wait in the file. */
+async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outboxBytes = Infinity): Promise<Part> {
   const config = readConfig(process.env, {
     node: setting('BINTRAIL_NODE', text, hostname()),
     maxFileBytes: setting('BINTRAIL_MAX_FILE_SIZE', sizeBytes, 1024 ** 3),
@@ -99,6 +101,7 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>): Promi
     ...{ maxFileBytes: config.maxFileBytes },
     ...{ userName: localUserNames(), redact: redactArguments, log },
     ...{ publish: outbox.publish, outboxDepth: outbox.depth },
+    maxWaitingBytes: Math.min(MAX_WAITING_BYTES, outboxBytes),
   });
   const uncounted = isCounting(probe.census) ? null : probe.census.words;
   tell({ kind: 'ready', hooks: probe.hooks, marks: probe.marks, uncounted });

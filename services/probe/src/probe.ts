@@ -36,6 +36,8 @@ export type ProbeOptions = {
   readonly node: string;
   readonly boot: string;
   readonly publish: (message: Message) => Promise<void>;
+  /** What may wait in memory for `publish`; 64 MiB by default. */
+  readonly maxWaitingBytes?: number;
   /** Messages that `publish` took and the bus has not; none by default. */
   readonly outboxDepth?: () => number;
   readonly userName: UserNames;
@@ -86,6 +88,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const ownersOf = createOwnersOf(dpkg);
   const out = createEventsOut({
     ...{ node: options.node, boot: options.boot, probeEpoch: clock.nowNs() / 1_000_000n, publish: options.publish },
+    maxWaitingBytes: options.maxWaitingBytes,
     onFatal: failure.reject,
     onRetry: (error) => options.log.warn({ err: error }, 'the bus did not take a message; it is kept and tried again'),
   });
