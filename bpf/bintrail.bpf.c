@@ -5,12 +5,14 @@
  * sched_process_exit: do_exit, after signal->live went down: at 0 the last thread of the process is leaving.
  */
 #include "cgroup.h"
+#include "changes.h"
 #include "emit.h"
 #include "identity.h"
 #include "kernel.h"
 #include "lineage.h"
 #include "path.h"
 #include "takeover.h"
+#include "writers.h"
 
 #define ARGV_BYTES 8192u
 #define TEXT_BYTES (3 * PATH_BYTES + CGROUP_PATH_BYTES + ARGV_BYTES + 2 * PATH_BYTES)
@@ -60,6 +62,16 @@ static __always_inline void fill_identity(struct bt_exec *e, struct task_struct 
 	e->pid_ns = BPF_CORE_READ(pid_ns, ns.inum);
 	e->cgroup_hierarchy = BPF_CORE_READ(cgroup, root, hierarchy_id);
 	e->cgroup_id = BPF_CORE_READ(cgroup, kn, id);
+}
+
+static __always_inline void fill_writer(struct bt_exec *e)
+{
+	struct last_writer writer = writer_of(&e->file);
+
+	e->writer_start_ns = writer.by.start_ns;
+	e->writer_pid = writer.by.pid;
+	e->writer_self_exec_id = writer.by.self_exec_id;
+	e->written_ns = writer.written_ns;
 }
 
 /* Appends the texts that both a live exec and a snapshot have, in the order of schemas/src/exec.ts; returns their size. */
@@ -141,6 +153,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	lineage->self = own_image(task);
 	fill_identity(&s->exec, task, lineage);
 	describe_file(BPF_CORE_READ(task, mm, exe_file), &s->exec.file);
+	fill_writer(&s->exec);
 	if (BPF_CORE_READ(bprm, interp) != BPF_CORE_READ(bprm, filename))
 		s->exec.file.flags |= BT_FLAG_SCRIPT;
 	s->exec.argc = BPF_CORE_READ(bprm, argc);
@@ -178,6 +191,43 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	return 0;
 }
 
+static __always_inline bool has_fine_times(struct inode *inode)
+{
+	return BPF_CORE_READ(inode, i_sb, s_type, fs_flags) & FS_MGTIME;
+}
+
+/* Filesystems with fine times (6.13: ext4, xfs, btrfs, tmpfs): the new time has just been put in place. */
+SEC("?tp_btf/ctime_ns_xchg")
+int BPF_PROG(on_ctime, struct inode *inode, __u32 old, __u32 new)
+{
+	__u64 seconds = BPF_CORE_READ((struct inode___from_6_11 *)inode, i_ctime_sec);
+
+	return take_change(inode, to_ns(seconds, new & ~I_CTIME_QUERIED), old & ~I_CTIME_QUERIED);
+}
+
+/* The same, within a clock tick of the last change: the time stays. A write comes here only where it also truncates. */
+SEC("?tp_btf/ctime_xchg_skip")
+int BPF_PROG(on_ctime_kept, struct inode *inode, struct timespec64 *now)
+{
+	return take_change(inode, to_ns(now->tv_sec, now->tv_nsec), now->tv_nsec);
+}
+
+/* Other filesystems, and the copies of times that overlay keeps; also every inode that is read from its disk. */
+SEC("?tp_btf/inode_set_ctime_to_ts")
+int BPF_PROG(on_ctime_set, struct inode *inode, struct timespec64 *now)
+{
+	struct bt_file before = {};
+
+	if (is_overlay(inode))
+		return name_change(inode);
+	if (has_fine_times(inode) || !first_name(inode))
+		return 0;
+	read_times(inode, &before);
+	if (before.ctime_ns == to_ns(now->tv_sec, now->tv_nsec))
+		return 0;
+	return take_change(inode, to_ns(now->tv_sec, now->tv_nsec), before.ctime_ns % NSEC_PER_SEC);
+}
+
 /* Processes that were there before the probe: gives each its lineage, and user space a record without arguments. */
 SEC("iter/task")
 int snapshot(struct bpf_iter__task *ctx)
@@ -198,6 +248,7 @@ int snapshot(struct bpf_iter__task *ctx)
 	s->exec.record.boot_ns = task->start_boottime;
 	fill_identity(&s->exec, task, lineage);
 	describe_file(BPF_CORE_READ(task, mm, exe_file), &s->exec.file);
+	fill_writer(&s->exec);
 	s->exec.file.flags |= BT_FLAG_SNAPSHOT;
 	size = fill_texts(s, task, NULL, slot);
 	if (size > TEXT_BYTES)

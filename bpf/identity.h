@@ -87,11 +87,10 @@ static __always_inline void read_times(struct inode *inode, struct bt_file *out)
 		out->mtime_ns = to_ns(BPF_CORE_READ(old, i_mtime.tv_sec), BPF_CORE_READ(old, i_mtime.tv_nsec));
 }
 
-/* Fills identity, magic and flags of an open file. */
-static __always_inline void describe_file(struct file *file, struct bt_file *out)
+/* Fills identity, magic and flags of an inode by one of its names. */
+static __always_inline void describe_inode(struct inode *inode, struct dentry *dentry, struct bt_file *out)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode), *real = inode;
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct inode *real = inode;
 	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
 	__u16 mode;
 
@@ -122,4 +121,10 @@ static __always_inline void describe_file(struct file *file, struct bt_file *out
 		out->flags |= BT_FLAG_MEMFD;
 	else if (!BPF_CORE_READ(dentry, d_hash.pprev))
 		out->flags |= BT_FLAG_UNLINKED;
+}
+
+/* The same of an open file. */
+static __always_inline void describe_file(struct file *file, struct bt_file *out)
+{
+	describe_inode(BPF_CORE_READ(file, f_inode), BPF_CORE_READ(file, f_path.dentry), out);
 }

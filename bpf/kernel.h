@@ -31,11 +31,58 @@ struct file_system_type {
 	int fs_flags;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct list_head {
+	struct list_head *next;
+};
+
+struct rb_node {
+	struct rb_node *rb_right;
+	struct rb_node *rb_left;
+};
+
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
+struct rb_root_cached {
+	struct rb_root rb_root;
+};
+
+struct address_space {
+	struct rb_root_cached i_mmap;
+};
+
+struct vm_area_struct {
+	unsigned long vm_flags;
+	struct {
+		struct rb_node rb;
+	} shared;
+};
+
+struct mount;
+
 struct super_block {
 	__u32 s_dev;
 	unsigned long s_flags;
 	unsigned long s_magic;
 	struct file_system_type *s_type;
+	struct dentry *s_root;
+};
+
+struct super_block___from_6_18 {
+	struct mount *s_mounts;
+};
+
+struct super_block___to_6_17 {
+	struct list_head s_mounts;
 };
 
 struct timespec64 {
@@ -51,6 +98,8 @@ struct inode {
 	__s64 i_size;
 	__u32 i_generation;
 	atomic_t i_writecount;
+	struct hlist_head i_dentry;
+	struct address_space *i_mapping;
 };
 
 struct inode___from_6_11 {
@@ -78,16 +127,30 @@ struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	union {
+		struct hlist_node d_alias;
+	} d_u;
 };
 
 struct vfsmount {
 	struct dentry *mnt_root;
 };
 
+struct mnt_namespace;
+
 struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	struct mnt_namespace *mnt_ns;
+};
+
+struct mount___from_6_18 {
+	struct mount *mnt_next_for_sb;
+};
+
+struct mount___to_6_17 {
+	struct list_head mnt_instance;
 };
 
 struct path {
@@ -205,6 +268,7 @@ struct mm_struct {
 };
 
 struct fs_struct {
+	struct path root;
 	struct path pwd;
 };
 
@@ -223,6 +287,7 @@ struct signal_struct {
 };
 
 struct task_struct {
+	unsigned int flags;
 	int pid;
 	int tgid;
 	__u64 start_boottime;
@@ -237,6 +302,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct fs_struct *fs;
 	struct files_struct *files;
+	const struct cred *real_cred;
 	const struct cred *cred;
 	struct nsproxy *nsproxy;
 	struct pid *thread_pid;

@@ -15,9 +15,22 @@
 #define BT_FLAG_SCRIPT (1u << 10)
 #define BT_FLAG_OVERLAY (1u << 11)
 #define BT_FLAG_FINE_CTIME (1u << 12)
+#define BT_FLAG_DROPPED (1u << 13)
+#define BT_FLAG_IN_USE (1u << 14)
+#define BT_FLAG_BY_INSTALLER (1u << 15)
+
+#define BT_ACTION_UNKNOWN 0u
+#define BT_ACTION_WRITTEN 1u
+#define BT_ACTION_TRUNCATED 2u
+#define BT_ACTION_MODE 3u
+#define BT_ACTION_RENAMED 4u
+#define BT_ACTION_REPLACED 5u
+#define BT_ACTION_LINKED 6u
+#define BT_ACTION_UNLINKED 7u
 
 #define BT_EXEC 1u
 #define BT_EXIT 2u
+#define BT_FILE 5u
 #define BT_MAPPING 3u
 #define BT_REPEATS 4u
 
@@ -73,6 +86,10 @@ struct bt_exec {
 	__u32 cgroup_hierarchy;
 	__u32 argc;
 	struct bt_file file;
+	__u64 writer_start_ns;
+	__u64 written_ns;
+	__u32 writer_pid;
+	__u32 writer_self_exec_id;
 	__u32 argv_bytes;
 	__u16 path_len;
 	__u16 filename_len;
@@ -81,7 +98,7 @@ struct bt_exec {
 	__u16 cgroup_path_len;
 	__u16 argv_len;
 };
-_Static_assert(sizeof(struct bt_exec) == 176, "bt_exec");
+_Static_assert(sizeof(struct bt_exec) == 200, "bt_exec");
 _Static_assert(__builtin_offsetof(struct bt_exec, pid) == 24, "bt_exec.pid");
 _Static_assert(__builtin_offsetof(struct bt_exec, self_exec_id) == 28, "bt_exec.self_exec_id");
 _Static_assert(__builtin_offsetof(struct bt_exec, start_ns) == 32, "bt_exec.start_ns");
@@ -109,13 +126,17 @@ _Static_assert(__builtin_offsetof(struct bt_exec, file.nlink) == 144, "bt_exec.f
 _Static_assert(__builtin_offsetof(struct bt_exec, file.writecount) == 148, "bt_exec.file.writecount");
 _Static_assert(__builtin_offsetof(struct bt_exec, file.fs_magic) == 152, "bt_exec.file.fs_magic");
 _Static_assert(__builtin_offsetof(struct bt_exec, file.flags) == 156, "bt_exec.file.flags");
-_Static_assert(__builtin_offsetof(struct bt_exec, argv_bytes) == 160, "bt_exec.argv_bytes");
-_Static_assert(__builtin_offsetof(struct bt_exec, path_len) == 164, "bt_exec.path_len");
-_Static_assert(__builtin_offsetof(struct bt_exec, filename_len) == 166, "bt_exec.filename_len");
-_Static_assert(__builtin_offsetof(struct bt_exec, cwd_len) == 168, "bt_exec.cwd_len");
-_Static_assert(__builtin_offsetof(struct bt_exec, comm_len) == 170, "bt_exec.comm_len");
-_Static_assert(__builtin_offsetof(struct bt_exec, cgroup_path_len) == 172, "bt_exec.cgroup_path_len");
-_Static_assert(__builtin_offsetof(struct bt_exec, argv_len) == 174, "bt_exec.argv_len");
+_Static_assert(__builtin_offsetof(struct bt_exec, writer_start_ns) == 160, "bt_exec.writer_start_ns");
+_Static_assert(__builtin_offsetof(struct bt_exec, written_ns) == 168, "bt_exec.written_ns");
+_Static_assert(__builtin_offsetof(struct bt_exec, writer_pid) == 176, "bt_exec.writer_pid");
+_Static_assert(__builtin_offsetof(struct bt_exec, writer_self_exec_id) == 180, "bt_exec.writer_self_exec_id");
+_Static_assert(__builtin_offsetof(struct bt_exec, argv_bytes) == 184, "bt_exec.argv_bytes");
+_Static_assert(__builtin_offsetof(struct bt_exec, path_len) == 188, "bt_exec.path_len");
+_Static_assert(__builtin_offsetof(struct bt_exec, filename_len) == 190, "bt_exec.filename_len");
+_Static_assert(__builtin_offsetof(struct bt_exec, cwd_len) == 192, "bt_exec.cwd_len");
+_Static_assert(__builtin_offsetof(struct bt_exec, comm_len) == 194, "bt_exec.comm_len");
+_Static_assert(__builtin_offsetof(struct bt_exec, cgroup_path_len) == 196, "bt_exec.cgroup_path_len");
+_Static_assert(__builtin_offsetof(struct bt_exec, argv_len) == 198, "bt_exec.argv_len");
 
 struct bt_exit {
 	struct bt_record record;
@@ -131,6 +152,43 @@ _Static_assert(__builtin_offsetof(struct bt_exit, self_exec_id) == 28, "bt_exit.
 _Static_assert(__builtin_offsetof(struct bt_exit, start_ns) == 32, "bt_exit.start_ns");
 _Static_assert(__builtin_offsetof(struct bt_exit, exit_code) == 40, "bt_exit.exit_code");
 _Static_assert(__builtin_offsetof(struct bt_exit, signal) == 44, "bt_exit.signal");
+
+struct bt_file_event {
+	struct bt_record record;
+	__u32 pid;
+	__u32 self_exec_id;
+	__u64 start_ns;
+	__u32 uid;
+	__u32 action;
+	__u32 repeats;
+	__u32 file_mode;
+	struct bt_file file;
+	__u16 path_len;
+	__u16 target_len;
+	__u16 cgroup_path_len;
+	__u8 reserved[2];
+};
+_Static_assert(sizeof(struct bt_file_event) == 120, "bt_file_event");
+_Static_assert(__builtin_offsetof(struct bt_file_event, pid) == 24, "bt_file_event.pid");
+_Static_assert(__builtin_offsetof(struct bt_file_event, self_exec_id) == 28, "bt_file_event.self_exec_id");
+_Static_assert(__builtin_offsetof(struct bt_file_event, start_ns) == 32, "bt_file_event.start_ns");
+_Static_assert(__builtin_offsetof(struct bt_file_event, uid) == 40, "bt_file_event.uid");
+_Static_assert(__builtin_offsetof(struct bt_file_event, action) == 44, "bt_file_event.action");
+_Static_assert(__builtin_offsetof(struct bt_file_event, repeats) == 48, "bt_file_event.repeats");
+_Static_assert(__builtin_offsetof(struct bt_file_event, file_mode) == 52, "bt_file_event.file_mode");
+_Static_assert(__builtin_offsetof(struct bt_file_event, file.dev) == 56, "bt_file_event.file.dev");
+_Static_assert(__builtin_offsetof(struct bt_file_event, file.generation) == 60, "bt_file_event.file.generation");
+_Static_assert(__builtin_offsetof(struct bt_file_event, file.ino) == 64, "bt_file_event.file.ino");
+_Static_assert(__builtin_offsetof(struct bt_file_event, file.ctime_ns) == 72, "bt_file_event.file.ctime_ns");
+_Static_assert(__builtin_offsetof(struct bt_file_event, file.mtime_ns) == 80, "bt_file_event.file.mtime_ns");
+_Static_assert(__builtin_offsetof(struct bt_file_event, file.size) == 88, "bt_file_event.file.size");
+_Static_assert(__builtin_offsetof(struct bt_file_event, file.nlink) == 96, "bt_file_event.file.nlink");
+_Static_assert(__builtin_offsetof(struct bt_file_event, file.writecount) == 100, "bt_file_event.file.writecount");
+_Static_assert(__builtin_offsetof(struct bt_file_event, file.fs_magic) == 104, "bt_file_event.file.fs_magic");
+_Static_assert(__builtin_offsetof(struct bt_file_event, file.flags) == 108, "bt_file_event.file.flags");
+_Static_assert(__builtin_offsetof(struct bt_file_event, path_len) == 112, "bt_file_event.path_len");
+_Static_assert(__builtin_offsetof(struct bt_file_event, target_len) == 114, "bt_file_event.target_len");
+_Static_assert(__builtin_offsetof(struct bt_file_event, cgroup_path_len) == 116, "bt_file_event.cgroup_path_len");
 
 struct bt_mapping {
 	struct bt_record record;

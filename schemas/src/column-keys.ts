@@ -18,6 +18,8 @@ const COLUMN_NAMES: readonly string[] = [
   ...['waiting_digests', 'held_descriptors', 'images', 'cpus'],
   ...['census_id', 'taken_over', 'execs', 'exits', 'reason'],
   ...['ring_backlog_bytes', 'fanotify_backlog_bytes'],
+  ...['writer_start_ns', 'written_ns', 'writer_pid', 'writer_self_exec_id', 'writer_path'],
+  ...['action', 'repeats', 'target', 'file_mode'],
 ];
 
 const KEYS = new Map(COLUMN_NAMES.map((name, position) => [name, HEADER_NAMES.length + position]));

@@ -1,4 +1,12 @@
-import { contentEvidence, defineEvent, execIdentity, placement, probeIdentity } from './field.ts';
+import {
+  contentEvidence,
+  defineEvent,
+  execIdentity,
+  placement,
+  probeIdentity,
+  writerFields,
+  writerPath,
+} from './field.ts';
 
 /** A digest, or the final reason for its absence, that came after its exec or load had to leave as `pending`. */
 export const digest = defineEvent({
@@ -16,6 +24,8 @@ export const digest = defineEvent({
     { name: 'flags', kind: 'u32', from: 'probe', doc: 'Flags of the resolved event.' },
     { name: 'path', kind: 'text', from: 'probe', doc: 'Path in the resolved event.' },
     { name: 'parent_path', kind: 'text', from: 'probe', doc: 'Parent path in the resolved event.' },
+    ...writerFields.map((field) => ({ ...field, from: 'probe' as const })),
+    writerPath,
     ...placement,
     ...contentEvidence,
   ],

@@ -4,12 +4,13 @@ import { digest } from './digest.ts';
 import { exec } from './exec.ts';
 import { exit } from './exit.ts';
 import type { EventDefinition } from './field.ts';
+import { file } from './file.ts';
 import { heartbeat } from './heartbeat.ts';
 import { load } from './load.ts';
 import { loss } from './loss.ts';
 
 /** Every event that travels on the bus. */
-export const EVENTS = { exec, exit, load, digest, loss, census, heartbeat, alive } as const;
+export const EVENTS = { exec, exit, load, digest, loss, census, heartbeat, alive, file } as const;
 
 export type EventName = keyof typeof EVENTS;
 

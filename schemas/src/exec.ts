@@ -1,4 +1,13 @@
-import { contentEvidence, defineEvent, execIdentity, fileFields, kernelIdentity, placement } from './field.ts';
+import {
+  contentEvidence,
+  defineEvent,
+  execIdentity,
+  fileFields,
+  kernelIdentity,
+  placement,
+  writerFields,
+  writerPath,
+} from './field.ts';
 
 /** A successful exec: one new program image. */
 export const exec = defineEvent({
@@ -40,6 +49,7 @@ export const exec = defineEvent({
     },
     { name: 'argc', kind: 'u32', from: 'kernel', doc: 'True argument count, also when argv is truncated.' },
     ...fileFields,
+    ...writerFields,
     { name: 'argv_bytes', kind: 'u32', from: 'kernel', doc: 'True size of the arguments in bytes.' },
     {
       name: 'path',
@@ -63,6 +73,7 @@ export const exec = defineEvent({
       doc: 'Arguments joined by NUL bytes, redacted before they leave the probe.',
     },
     { name: 'parent_path', kind: 'text', from: 'probe', doc: 'Path of the parent image, where the probe knows it.' },
+    writerPath,
     ...placement,
     ...contentEvidence,
   ],

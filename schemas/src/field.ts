@@ -113,6 +113,27 @@ export const fileFields = [
   { name: 'flags', kind: 'u32', from: 'kernel', doc: 'Bits of flags.ts.' },
 ] as const satisfies readonly Field[];
 
+/** Who wrote the content of a file last, as far as the kernel side saw it since it was loaded. All 0 where it did not. */
+export const writerFields = [
+  { name: 'writer_start_ns', kind: 'u64', from: 'kernel', doc: 'Start of the process that last wrote the file.' },
+  {
+    name: 'written_ns',
+    kind: 'u64',
+    from: 'kernel',
+    doc: 'ctime of that write, nanoseconds since the epoch; 0 when the writer is not known.',
+  },
+  { name: 'writer_pid', kind: 'u32', from: 'kernel', doc: 'Process id of the writer; 0 when it is not known.' },
+  { name: 'writer_self_exec_id', kind: 'u32', from: 'kernel', doc: 'self_exec_id of the image that wrote.' },
+] as const satisfies readonly Field[];
+
+/** Path of the program behind {@link writerFields}. */
+export const writerPath = {
+  name: 'writer_path',
+  kind: 'text',
+  from: 'probe',
+  doc: 'Path of the program that last wrote the file, where the probe knows it.',
+} as const satisfies Field;
+
 /** What is known of the content, and of the package that owns the path. */
 export const contentEvidence = [
   { name: 'sha256', kind: 'digest', from: 'probe', doc: 'SHA-256 of the bytes; all zero when absent.' },

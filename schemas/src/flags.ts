@@ -16,6 +16,9 @@ export const FLAGS = [
   'script',
   'overlay',
   'fine_ctime',
+  'dropped',
+  'in_use',
+  'by_installer',
 ] as const;
 
 export type Flag = (typeof FLAGS)[number];

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { decodeBatch } from './batch-decode.ts';
@@ -42,9 +42,9 @@ for (const definition of Object.values(EVENTS) as EventDefinition[]) {
       assert.deepEqual({ node, boot, type, probe_epoch: `${probeEpoch}`, batch_seq: batchSeq }, header);
     });
 
-    it('was read in version 1 as the same rows', () => {
-      const old = readFileSync(new URL(`v1/${definition.name}.cbor`, GOLDEN));
-      const decoded = decodeBatch(new Uint8Array(old));
+    const old = new URL(`v1/${definition.name}.cbor`, GOLDEN);
+    it('was read in version 1 as the same rows', { skip: !existsSync(old) && 'came after version 1' }, () => {
+      const decoded = decodeBatch(new Uint8Array(readFileSync(old)));
       if (!decoded.ok) assert.fail(decoded.detail);
       const now = decodeBatch(bytes);
       assert.ok(now.ok);

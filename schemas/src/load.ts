@@ -1,4 +1,13 @@
-import { contentEvidence, defineEvent, execIdentity, fileFields, placement, probeIdentity } from './field.ts';
+import {
+  contentEvidence,
+  defineEvent,
+  execIdentity,
+  fileFields,
+  placement,
+  probeIdentity,
+  writerFields,
+  writerPath,
+} from './field.ts';
 
 /** A file other than the program itself that an exec ran: today the script behind an interpreter. */
 export const load = defineEvent({
@@ -15,6 +24,8 @@ export const load = defineEvent({
     ...fileFields.map((field) => ({ ...field, from: 'probe' as const })),
     { name: 'path', kind: 'text', from: 'probe', doc: 'Canonical path of the file.' },
     { name: 'parent_path', kind: 'text', from: 'probe', doc: 'Path of the program that runs it: the interpreter.' },
+    ...writerFields.map((field) => ({ ...field, from: 'probe' as const })),
+    writerPath,
     ...placement,
     ...contentEvidence,
   ],

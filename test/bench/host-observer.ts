@@ -16,6 +16,7 @@ import { createRecordPath, type RecordPath } from '@bintrail/probe/record-path.t
 import { redactArguments } from '@bintrail/probe/redact.ts';
 import { createOpenedByPid } from '@bintrail/probe/scripts.ts';
 import { workloadOf } from '@bintrail/probe/workload.ts';
+import { NO_WRITER } from '@bintrail/probe/writers.ts';
 import type { Message } from '@bintrail/runtime/bus.ts';
 import { decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { rowsOf } from '@bintrail/standalone/replay-recording.ts';
@@ -76,7 +77,7 @@ export async function openHostObserver(programs: readonly Program[]): Promise<Ho
       },
       workloadOf: (cgroupPath) => workloadOf(cgroupPath, (uid) => (uid === 0 ? 'root' : undefined)),
       packagesOf: (asked, evidence, reading) => packageColumns(ownersOf, asked, evidence, reading),
-      ...{ stillRuns: () => false, overloaded: () => false, onFatal },
+      ...{ stillRuns: () => false, overloaded: () => false, writerOf: () => NO_WRITER, onFatal },
       onUndecodable: () => onFatal(new Error('a record of our own could not be decoded')),
     });
   return { pathTo, close: async () => descriptors.close() };

@@ -110,8 +110,9 @@ function execRow({ program, parent, serial, bootAtNs, bootNs, cgroupPath, random
     ...{ argc: words.length, argv_bytes: argv.length, argv },
     ...{ ...program, writecount: -1, fs_magic: EXT4_MAGIC, flags: 0 },
     ...{ filename: program.path, cwd: FOLDERS_OF_WORK[Math.floor(random() * 6)]!, comm: name.slice(0, 15) },
-    ...{ cgroup_path: cgroupPath, parent_path: '', workload: '', container_id: '', image: '' },
+    ...{ cgroup_path: cgroupPath, parent_path: '', writer_path: '', workload: '', container_id: '', image: '' },
     ...{ sha256: '', digest_source: '', digest_strength: '', digest_reason: '' },
+    ...{ writer_start_ns: 0n, written_ns: 0n, writer_pid: 0, writer_self_exec_id: 0 },
     ...{ package: '', package_version: '', package_match: '' },
   };
 }

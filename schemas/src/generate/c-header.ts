@@ -1,5 +1,6 @@
 /** Writes bpf/gen/events.h: the structs the BPF programs fill, with every offset asserted by the C compiler. */
 import { NUMBER_FORMATS, type NumberKind } from '../column.ts';
+import { FILE_ACTIONS } from '../file-actions.ts';
 import { FLAGS } from '../flags.ts';
 import { KERNEL_RECORDS } from '../kernel-records.ts';
 import { FILE_LAYOUT, RECORD_HEADER_BYTES, type RecordDefinition, type RecordLayout, recordLayout } from '../layout.ts';
@@ -21,6 +22,8 @@ export function cHeader(): string {
     '#pragma once',
     '',
     ...FLAGS.map((flag, position) => `#define BT_FLAG_${flag.toUpperCase()} (1u << ${position})`),
+    '',
+    ...FILE_ACTIONS.map((action, position) => `#define BT_ACTION_${action.toUpperCase()} ${position}u`),
     '',
     ...KERNEL_RECORDS.map((event) => `#define BT_${event.name.toUpperCase()} ${event.id}u`),
     '',
@@ -45,7 +48,7 @@ function fileStruct(): string[] {
 
 function recordStruct(event: RecordDefinition): string[] {
   const layout = recordLayout(event);
-  const name = `bt_${event.name}`;
+  const name = structName(event);
   const inFile = new Set(FILE_LAYOUT.numbers.map((slot) => slot.name));
   const members: string[] = ['\tstruct bt_record record;'];
   for (const slot of layout.numbers) {
@@ -60,6 +63,11 @@ function recordStruct(event: RecordDefinition): string[] {
   );
   for (const slot of layout.texts) asserts.push(offsetAssert(name, `${slot.name}_len`, slot.offset));
   return [`struct ${name} {`, ...members, '};', sizeAssert(name, layout.sizeBytes), ...asserts, ''];
+}
+
+/** `bt_file` is the identity of a file, in whatever event. */
+function structName({ name }: RecordDefinition): string {
+  return name === 'file' ? 'bt_file_event' : `bt_${name}`;
 }
 
 function endOf(layout: RecordLayout): number {

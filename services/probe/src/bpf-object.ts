@@ -8,6 +8,7 @@ import { collectLibbpfWarnings, type Libbpf, type Libc, lastErrno, nativePage, t
 import { type FileState, readFileState } from './file-identity.ts';
 import type { ImageId } from './image-table.ts';
 import { openRing, type Ring } from './ring.ts';
+import { type WriterOf, writerReader } from './writers.ts';
 
 /** Cumulative counters of one event type on one CPU. */
 export type Counters = { readonly cpu: number; readonly seen: bigint; readonly sent: bigint; readonly lost: bigint };
@@ -18,6 +19,8 @@ export type BpfObject = {
   /** Everything else: however much of it there is, it takes no room from an exec. */
   readonly codeRing: Ring;
   readonly ringFds: readonly number[];
+  /** Whether this kernel tells of changes to files. */
+  readonly seesChanges: boolean;
   /** Attaches the hooks: events flow from here on. */
   readonly attach: () => void;
   /** Takes the hooks away: what is in the ring by then is the last, and counters stand still. */
@@ -32,6 +35,8 @@ export type BpfObject = {
   readonly snapshot: (pid?: number) => DataView[];
   /** The program images that run now, each once. */
   readonly alive: () => ImageId[];
+  /** Who wrote this very state of a file, as far as the kernel side saw it. */
+  readonly writerOf: WriterOf;
   /** Describes a descriptor of this process; undefined when it is not open. */
   readonly describe: (fd: number) => FileState | undefined;
   /** The program behind `describe`, for other threads. */
@@ -40,7 +45,13 @@ export type BpfObject = {
 };
 
 const HOOKS = ['on_fork', 'on_exec', 'on_exit'] as const;
-export type Hook = (typeof HOOKS)[number];
+/** Where the kernel has these tracepoints (6.13): they alone tell of changes to files. */
+const CHANGE_HOOKS = {
+  on_ctime: 'ctime_ns_xchg',
+  on_ctime_kept: 'ctime_xchg_skip',
+  on_ctime_set: 'inode_set_ctime_to_ts',
+} as const;
+export type Hook = (typeof HOOKS)[number] | keyof typeof CHANGE_HOOKS;
 const RING_BYTES = 8 * 1024 * 1024;
 /** struct bpf_test_run_opts of libbpf's bpf.h: size, ctx_in at 32, ctx_size_in at 48. */
 const TEST_RUN_OPTS_BYTES = 88;
@@ -55,8 +66,10 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd
   const object = libbpf.openFile(path, 0n) as Pointer;
   if (object === 0n) throw loadError(path, warnings);
   if (censusFd !== undefined) shareCensus(libbpf, object, censusFd);
+  const seesChanges = chooseChangeHooks(libbpf, object);
   if (Number(libbpf.load(object)) < 0) throw loadError(path, warnings);
   stopCollecting();
+  const hooks: readonly Hook[] = seesChanges ? [...HOOKS, ...changeHooks()] : HOOKS;
   const ringFds = ['exec_ring', 'code_ring'].map((name) => mapFd(libbpf, object, name));
   const [ring, codeRing] = ringFds.map((fd) => openRing(libc, fd, RING_BYTES)) as [Ring, Ring];
   const describeProgramFd = Number(libbpf.programFd(program(libbpf, object, 'describe_fd')));
@@ -65,13 +78,14 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd
     for (const link of links.splice(0).reverse()) libbpf.destroyLink(link);
   };
   return {
-    ...{ ring, codeRing, ringFds },
-    attach: () => links.push(...HOOKS.map((name) => attachHook(libbpf, object, name))),
+    ...{ ring, codeRing, ringFds, seesChanges },
+    attach: () => links.push(...hooks.map((name) => attachHook(libbpf, object, name))),
     counters: counterReader(libbpf, mapFd(libbpf, object, 'event_counters')),
     takeovers: takeoverReader(libbpf, mapFd(libbpf, object, 'takeovers')),
     recursionMisses: (hook) => recursionMisses(libbpf, program(libbpf, object, hook)),
     snapshot: (pid) => execRecords(iterate(libbpf, libc, program(libbpf, object, 'snapshot'), pid)),
     alive: () => imagesOf(iterate(libbpf, libc, program(libbpf, object, 'alive'), undefined)),
+    writerOf: writerReader(mapLookup(libbpf, mapFd(libbpf, object, 'last_writers'))),
     describe: descriptorProgram(libbpf, libc, describeProgramFd),
     describeProgramFd,
     detach,
@@ -82,6 +96,20 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd
       libbpf.closeObject(object);
     },
   };
+}
+
+function changeHooks(): (keyof typeof CHANGE_HOOKS)[] {
+  return Object.keys(CHANGE_HOOKS) as (keyof typeof CHANGE_HOOKS)[];
+}
+
+/** BPF_TRACE_RAW_TP of include/uapi/linux/bpf.h. */
+const TRACE_RAW_TP = 23;
+
+/** Has the programs loaded only where all their tracepoints exist. */
+function chooseChangeHooks(libbpf: Libbpf, object: Pointer): boolean {
+  const exist = Object.values(CHANGE_HOOKS).every((name) => Number(libbpf.findBtfId(name, TRACE_RAW_TP)) > 0);
+  for (const name of changeHooks()) libbpf.setAutoload(program(libbpf, object, name), exist);
+  return exist;
 }
 
 function loadError(path: string, warnings: readonly string[]): SetupError {
@@ -125,6 +153,10 @@ function counterReader(libbpf: Libbpf, fd: number): (eventId: number) => Counter
       return { cpu, seen, sent, lost };
     });
   };
+}
+
+function mapLookup(libbpf: Libbpf, fd: number): (key: Uint8Array, value: Uint8Array) => boolean {
+  return (key, value) => Number(libbpf.lookup(fd, key, value)) === 0;
 }
 
 function shareCensus(libbpf: Libbpf, object: Pointer, fd: number): void {

@@ -8,7 +8,8 @@ import { type Offset, type RingColumns, ringColumns, wallClock } from '@bintrail
 import { latin1, type Text } from '@bintrail/schemas/text-table.ts';
 import type { ArgvRedactor } from './argv-redactor.ts';
 import type { EventsOut } from './events-out.ts';
-import { type ImageTable, imageWords } from './image-table.ts';
+import { type ImageTable, imageIdAt, imageWords } from './image-table.ts';
+import type { Installers } from './installers.ts';
 import type { KnownFile, KnownFiles, PackageTexts, TimeWords } from './known-files.ts';
 import type { ObserverOptions } from './observer.ts';
 import type { Origins, Place, Program } from './origins.ts';
@@ -16,6 +17,7 @@ import { NAMELESS } from './packages.ts';
 import { evidenceFrom } from './reading.ts';
 import type { RecordBuffer } from './record-buffer.ts';
 import { createRecordTexts, type RecordTexts } from './record-texts.ts';
+import { type DescribeWriter, DROPPED, type Written } from './writers.ts';
 
 export type ExecColumnsOptions = {
   readonly out: EventsOut;
@@ -23,6 +25,8 @@ export type ExecColumnsOptions = {
   readonly images: ImageTable;
   readonly files: KnownFiles;
   readonly redactor: ArgvRedactor;
+  readonly installers: Installers;
+  readonly describeWriter: DescribeWriter;
   readonly packagesOf: ObserverOptions['packagesOf'];
   readonly nowNs: () => bigint;
   readonly onFatal: (error: unknown) => void;
@@ -47,9 +51,11 @@ const ASK_AGAIN_MS = 1_250;
 const SPECIAL = flagBit('snapshot') | flagBit('script');
 const FINE_CTIME = flagBit('fine_ctime');
 const REDACTED = flagBit('redacted_argv');
+/** Long before, or unseen: nearly every exec. */
+const NOT_WRITTEN: Written = { program: undefined, dropped: false };
 
 export function createExecColumns(options: ExecColumnsOptions): TakeExec {
-  const { out, origins, images, files, redactor } = options;
+  const { out, origins, images, files, redactor, describeWriter } = options;
   const columns = out.columns('exec');
   const ring = ringColumns(columns);
   const texts = createRecordTexts(ring.layout, columns, redactor.raw, (path) => origins.programOf(path).lastTexts);
@@ -61,6 +67,7 @@ export function createExecColumns(options: ExecColumnsOptions): TakeExec {
     number,
   ];
   const parentWords = imageWords(ring, ['parent_pid', 'parent_start_ns', 'parent_self_exec_id']);
+  const writerWords = imageWords(ring, ['writer_pid', 'writer_start_ns', 'writer_self_exec_id']);
 
   const packagesFor = (file: KnownFile, nowMs: number): PackageTexts | undefined => {
     const ageMs = nowMs - file.answeredAtMs;
@@ -85,7 +92,9 @@ export function createExecColumns(options: ExecColumnsOptions): TakeExec {
     if (packages === undefined) return false;
     const parent = images.programOf(records.words, word, parentWords);
     if (parent === undefined && mustBeKnown) return false;
-    write(records, word, { time, flags, file, place, packages, parent });
+    const isWritten = records.words[word + writerWords.pid] !== 0;
+    const written = isWritten ? describeWriter(imageIdAt(records.words, word, writerWords), place) : NOT_WRITTEN;
+    write(records, word, { time, flags, file, place, packages, parent, written });
     out.added('exec');
     return true;
   };
@@ -122,12 +131,13 @@ type Facts = {
   readonly place: Place;
   readonly packages: PackageTexts;
   readonly parent: Program | undefined;
+  readonly written: Written;
 };
 
 type Write = (records: RecordBuffer, word: number, facts: Facts) => void;
 
 function createWriter(
-  { origins, images, redactor }: ExecColumnsOptions,
+  { origins, images, redactor, installers }: ExecColumnsOptions,
   columns: BatchColumns,
   ring: RingColumns,
   texts: RecordTexts,
@@ -135,9 +145,10 @@ function createWriter(
   const flagCells = numberCells(columns, 'flags');
   const [pathAt, argvAt] = [texts.position('path'), texts.position('argv')];
   const cells = (name: string) => textCells(columns, name);
-  const [argv, parentPath, workload, container] = [
+  const [argv, parentPath, writerPath, workload, container] = [
     cells('argv'),
     cells('parent_path'),
+    cells('writer_path'),
     cells('workload'),
     cells('container_id'),
   ];
@@ -151,16 +162,18 @@ function createWriter(
     ...constantText(columns, { digest_source: 'cache', digest_strength: 'exact', digest_reason: '', image: '' }),
   ];
   const noParent: Text = parentPath.table.internLatin1('');
+  const noWriter: Text = writerPath.table.internLatin1('');
   const self = imageWords(ring, ['pid', 'start_ns', 'self_exec_id']);
 
-  return (records, word, { time, flags, file, place, packages, parent }) => {
+  return (records, word, { time, flags, file, place, packages, parent, written }) => {
     const row = reserveRow(columns);
     const fit = redactor.fit(texts.found[argvAt]!);
     ring.copyNumbers(records, word, row, time);
-    flagCells.words[row] = fit.redacted ? flags | REDACTED : flags;
+    flagCells.words[row] = flags | (fit.redacted ? REDACTED : 0) | (written.dropped ? DROPPED : 0);
     texts.put(row);
     putText(argv, row, fit.argv);
     putText(parentPath, row, parent?.asParent ?? noParent);
+    putText(writerPath, row, written.program?.asWriter ?? noWriter);
     putText(workload, row, place.inExec.workload);
     putText(container, row, place.inExec.containerId);
     putText(sha256, row, file.sha256);
@@ -171,6 +184,7 @@ function createWriter(
       putText(constants[index]!.cells, row, constants[index]!.text);
     }
     images.rememberWords(records.words, word, self, origins.programOf(texts.found[pathAt]!), place);
+    if (packages.isInstaller) installers.note(imageIdAt(records.words, word, self));
     columns.rows += 1;
   };
 }

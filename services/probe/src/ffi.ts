@@ -60,6 +60,8 @@ export function loadLibbpf() {
   return {
     setPrint: libbpf.func('void *libbpf_set_print(void *callback)'),
     openFile: libbpf.func('void *bpf_object__open_file(const char *path, void *opts)'),
+    findBtfId: libbpf.func('int libbpf_find_vmlinux_btf_id(const char *name, int attach_type)'),
+    setAutoload: libbpf.func('int bpf_program__set_autoload(void *program, bool autoload)'),
     load: libbpf.func('int bpf_object__load(void *object)'),
     closeObject: libbpf.func('void bpf_object__close(void *object)'),
     findProgram: libbpf.func('void *bpf_object__find_program_by_name(void *object, const char *name)'),

@@ -10,6 +10,12 @@ export type ImageId = { readonly pid: number; readonly start_ns: bigint; readonl
 /** Where a record has the three, in words from its start; the start of the process takes two. */
 export type ImageWords = { readonly pid: number; readonly start: number; readonly selfExecId: number };
 
+/** The image that a record names, for those who ask for it seldom. */
+export function imageIdAt(words: Uint32Array, word: number, { pid, start, selfExecId }: ImageWords): ImageId {
+  const start_ns = (BigInt(words[word + start + 1]!) << 32n) | BigInt(words[word + start]!);
+  return { pid: words[word + pid]!, start_ns, self_exec_id: words[word + selfExecId]! };
+}
+
 export type ImageTable = {
   readonly remember: (id: ImageId, image: Image) => void;
   readonly find: (id: ImageId) => Image | undefined;

@@ -7,11 +7,17 @@ import { addEntry, countEntry, createEraTable } from '@bintrail/schemas/era-tabl
 import { FILE_LAYOUT } from '@bintrail/schemas/layout.ts';
 import { finishHash, mixHash, type Text } from '@bintrail/schemas/text-table.ts';
 import type { FileState } from './file-identity.ts';
+import { isInstallerPackage } from './installers.ts';
 import { NO_PACKAGE, type PackageColumns } from './packages.ts';
 import { isCacheable, type Reading } from './reading.ts';
 
 /** What the package database said of one path and the bytes there. */
-export type PackageTexts = { readonly name: Text; readonly version: Text; readonly match: Text };
+export type PackageTexts = {
+  readonly name: Text;
+  readonly version: Text;
+  readonly match: Text;
+  readonly isInstaller: boolean;
+};
 
 export type KnownFile = {
   readonly hash: number;
@@ -70,6 +76,7 @@ export function createKnownFiles(exec: BatchColumns, tickNs: bigint): KnownFiles
     name: names.internLatin1(found.package),
     version: versions.internLatin1(found.package_version),
     match: matches.internLatin1(found.package_match),
+    isInstaller: isInstallerPackage(found.package, found.package_match),
   });
   const answer: KnownFiles['answer'] = (file, found) => {
     file.asking = false;

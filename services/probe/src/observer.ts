@@ -9,12 +9,14 @@ import type { DigestPipeline } from './digest-pipeline.ts';
 import type { EventsOut, Row } from './events-out.ts';
 import type { FileState } from './file-identity.ts';
 import type { ImageTable } from './image-table.ts';
+import { type Installers, isInstaller } from './installers.ts';
 import type { KnownFiles } from './known-files.ts';
 import { isLocalMagic, isRemoteMagic } from './mounts.ts';
 import type { Origins } from './origins.ts';
 import { type Asked, NAMELESS, NO_PACKAGE, type PackageColumns } from './packages.ts';
 import { type Evidence, evidenceFrom, noDigest, type Reading } from './reading.ts';
 import type { OpenedByPid } from './scripts.ts';
+import { addWriter, type DescribeWriter, NO_WRITER, type WriterOf } from './writers.ts';
 
 export type ObserverOptions = {
   readonly pipeline: DigestPipeline;
@@ -25,6 +27,10 @@ export type ObserverOptions = {
   readonly origins: Origins;
   /** Where readings are noted that answer for later execs. */
   readonly files: KnownFiles;
+  readonly installers: Installers;
+  readonly describeWriter: DescribeWriter;
+  /** Who wrote a file that something loads. */
+  readonly writerOf: WriterOf;
   readonly packagesOf: (asked: Asked, evidence: Evidence, reading: Reading | undefined) => Promise<PackageColumns>;
   readonly redact: (argv: string) => { argv: string; redacted: boolean };
   /** Whether this very program image is still running the file. */
@@ -80,6 +86,7 @@ export function createObserver(options: ObserverOptions): Observer {
     subject.settled = true;
     waiting.delete(subject);
     Object.assign(subject.row, evidence, found);
+    if (subject.event === 'exec' && isInstaller(subject.row)) options.installers.note(subject.row);
     if (!subject.sent) send(options.out, subject);
     else options.out.add('digest', digestRow(subject, options.nowNs(), options.nextSeq(STREAM.digest)));
   };
@@ -108,7 +115,12 @@ export function createObserver(options: ObserverOptions): Observer {
 
   const begin = (subject: Subject) => {
     waiting.add(subject);
-    const { file } = subject;
+    const { file, row } = subject;
+    if (subject.event === 'load') {
+      Object.assign(row, options.writerOf(file));
+      const place = options.images.find(row)?.place;
+      if (place !== undefined) addWriter(options.describeWriter, row, place);
+    }
     if (options.pipeline.whenRead(file, (reading) => onReading(subject, reading))) return;
     const known = options.pipeline.known(file);
     if (known !== undefined) return onReading(subject, known);
@@ -157,7 +169,7 @@ function readAgain(pipeline: DigestPipeline, { row, file }: Subject, callback: (
 }
 
 /** Adds what user space knows: the workload, the parent's path, and arguments fit to leave the machine. */
-function enrich({ origins, images, redact }: ObserverOptions, row: Row<'exec'>): void {
+function enrich({ origins, images, redact, describeWriter }: ObserverOptions, row: Row<'exec'>): void {
   const place = origins.placeOfPath(row.cgroup_path);
   const parent = { pid: row.parent_pid, start_ns: row.parent_start_ns, self_exec_id: row.parent_self_exec_id };
   const { argv, redacted } = redact(row.argv);
@@ -165,6 +177,7 @@ function enrich({ origins, images, redact }: ObserverOptions, row: Row<'exec'>):
   row.container_id = place.containerId;
   row.parent_path = images.find(parent)?.program.path ?? '';
   row.argv = argv;
+  addWriter(describeWriter, row, place);
   if (redacted) row.flags |= REDACTED;
   images.remember(row, { program: origins.programOfPath(row.path), place });
 }
@@ -216,6 +229,8 @@ function scriptSubject(options: ObserverOptions, exec: Row<'exec'>, nowNs: bigin
     digest_strength: '',
     digest_reason: '',
     ...NO_PACKAGE,
+    ...NO_WRITER,
+    writer_path: '',
   };
   const file = { ...state, flags: state.flags & ~FINE_CTIME };
   return { event: 'load', row, file, tsNs: ts, stillRuns: () => false, sinceNs: nowNs, sent: false, settled: false };
@@ -243,10 +258,12 @@ function digestRow(subject: Subject, nowNs: bigint, seq: bigint): Row<'digest'> 
   const { pid, self_exec_id, start_ns, ts, uid, flags, path, parent_path, workload, container_id, image } = subject.row;
   const { sha256, digest_source, digest_strength, digest_reason } = subject.row;
   const { package: name, package_version, package_match } = subject.row;
+  const { writer_pid, writer_start_ns, writer_self_exec_id, written_ns, writer_path } = subject.row;
   const role = subject.event === 'exec' ? 'exec' : (subject.row as Row<'load'>).role;
   return {
     ...{ pid, self_exec_id, start_ns, uid, flags, path, parent_path, workload, container_id, image, role },
     ...{ sha256, digest_source, digest_strength, digest_reason, package: name, package_version, package_match },
+    ...{ writer_pid, writer_start_ns, writer_self_exec_id, written_ns, writer_path },
     ts: nowNs,
     event_ts: ts,
     stream: STREAM.digest,

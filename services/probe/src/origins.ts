@@ -16,6 +16,7 @@ type PlaceTexts = { readonly workload: Text; readonly containerId: Text };
 export type Program = {
   readonly path: string;
   readonly asParent: Text;
+  readonly asWriter: Text;
   /** The other texts of its last record, by their position. */
   readonly lastTexts: (Text | undefined)[];
 };
@@ -34,6 +35,7 @@ export function createOrigins(out: EventsOut, workloadOf: WorkloadOf): Origins {
   const [exec, exit] = [out.columns('exec'), out.columns('exit')];
   const [cgroups, paths] = [textCells(exec, 'cgroup_path').table, textCells(exec, 'path').table];
   const parents = textCells(exec, 'parent_path').table;
+  const writers = textCells(exec, 'writer_path').table;
   const [inExec, inExit] = [placeTexts(exec), placeTexts(exit)];
 
   const placeOf = (cgroupPath: Text): Place => {
@@ -45,7 +47,7 @@ export function createOrigins(out: EventsOut, workloadOf: WorkloadOf): Origins {
     return { workload, containerId, inExec: inExec(workload, containerId), inExit: inExit(workload, containerId) };
   };
   const programOf = (path: Text): Program => {
-    path.memo ??= { path: latin1(path), asParent: parents.own(path), lastTexts: [] };
+    path.memo ??= { path: latin1(path), asParent: parents.own(path), asWriter: writers.own(path), lastTexts: [] };
     return path.memo as Program;
   };
   return {

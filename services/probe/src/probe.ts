@@ -103,11 +103,12 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     ...{ describe: bpf.describe, nowNs: clock.nowNs, tickNs: clock.tickNs },
     ...{ read: reader.read, openNamed: (path) => openNamed(libc, path) },
   });
-  const { observer, intake, takeCode } = createRecordPath({
+  const { observer, intake, takeCode, changes } = createRecordPath({
     ...{ pipeline, out, opened, tickNs: clock.tickNs, nowNs: clock.nowNs, nextSeq, redact: options.redact },
     workloadOf: (cgroupPath) => workloadOf(cgroupPath, options.userName),
     packagesOf: (asked, evidence, reading) => packageColumns(ownersOf, asked, evidence, reading),
     stillRuns: (row) => stillRuns(bpf, row),
+    writerOf: bpf.writerOf,
     overloaded: () => clock.nowNs() - reader.figure('overflowedAtNs') < OVERLOAD_NS,
     onFatal: failure.reject,
     onUndecodable: (ring) => {
@@ -141,6 +142,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     await loop.stop();
     await drainWaiting(observer);
     observer.finish();
+    changes.finish();
     report('stopping');
     await out.close();
     await reader.close();

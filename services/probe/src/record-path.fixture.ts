@@ -15,6 +15,7 @@ import { createRecordPath } from './record-path.ts';
 import { decodeExecRecord } from './records.ts';
 import { redactArguments } from './redact.ts';
 import { createOpenedByPid } from './scripts.ts';
+import { NO_WRITER } from './writers.ts';
 
 export const SECOND = 1_000_000_000n;
 /** When the file was last changed, read, and run, on the boot clock and the wall clock alike. */
@@ -69,7 +70,7 @@ export function openPath(context: TestContext, reading = READING) {
       state.asked += 1;
       return container_id === '' && !(flags & NAMELESS) ? state.package : NO_PACKAGE;
     },
-    ...{ stillRuns: () => false, overloaded: () => false },
+    ...{ stillRuns: () => false, overloaded: () => false, writerOf: () => NO_WRITER },
     onFatal: (error) => {
       throw error;
     },

@@ -1,29 +1,42 @@
 /** Puts together what a record of the ring passes through on its way to the bus; the kernel's side is not in it. */
 import { textCells } from '@bintrail/schemas/batch-columns.ts';
+import { EVENTS } from '@bintrail/schemas/events.ts';
 import { createArgvRedactor, type Redact, redactJoined } from './argv-redactor.ts';
-import { type CodeIntake, createCodeIntake, type TakeRecord } from './code-intake.ts';
+import { type CodeIntake, createCodeIntake } from './code-intake.ts';
 import { createExecColumns } from './exec-columns.ts';
 import { createExitColumns } from './exit-columns.ts';
+import { createFileChanges, type FileChanges } from './file-changes.ts';
 import { createImageTable } from './image-table.ts';
+import { createInstallers } from './installers.ts';
 import { createKnownFiles } from './known-files.ts';
 import { createObserver, type Observer, type ObserverOptions } from './observer.ts';
 import { createOrigins, type WorkloadOf } from './origins.ts';
 import { createIntake, type Intake } from './record-intake.ts';
+import { createDescribeWriter } from './writers.ts';
 
-export type RecordPathOptions = Omit<ObserverOptions, 'images' | 'origins' | 'files' | 'redact'> & {
+export type RecordPathOptions = Omit<
+  ObserverOptions,
+  'images' | 'origins' | 'files' | 'redact' | 'installers' | 'describeWriter'
+> & {
   /** Called for what is no record of ours, with what its ring is for. */
   readonly onUndecodable: (ring: 'exec' | 'load') => void;
   readonly workloadOf: WorkloadOf;
   readonly redact: Redact;
 };
 
-export type RecordPath = { readonly observer: Observer; readonly intake: Intake; readonly takeCode: CodeIntake };
+export type RecordPath = {
+  readonly observer: Observer;
+  readonly intake: Intake;
+  readonly takeCode: CodeIntake;
+  readonly changes: FileChanges;
+};
 
 export function createRecordPath(options: RecordPathOptions): RecordPath {
   const { out, redact } = options;
   const execs = out.columns('exec');
+  const [images, installers] = [createImageTable(), createInstallers()];
   const shared = {
-    images: createImageTable(),
+    ...{ images, installers, describeWriter: createDescribeWriter(images, installers) },
     origins: createOrigins(out, options.workloadOf),
     files: createKnownFiles(execs, options.tickNs),
   };
@@ -37,6 +50,7 @@ export function createRecordPath(options: RecordPathOptions): RecordPath {
     takeExit: createExitColumns(out, shared.images),
     ...{ observer, onUndecodable: () => options.onUndecodable('exec') },
   });
-  const takeCode = createCodeIntake(new Map<number, TakeRecord>(), () => options.onUndecodable('load'));
-  return { observer, intake, takeCode };
+  const changes = createFileChanges({ out, ...shared });
+  const takeCode = createCodeIntake(new Map([[EVENTS.file.id, changes.take]]), () => options.onUndecodable('load'));
+  return { observer, intake, takeCode, changes };
 }

@@ -33,7 +33,7 @@ type Place = Pick<Row<'loss'>, 'cpu' | 'event_type' | 'place' | 'seen' | 'sent' 
 
 /** Everything counted so far, place by place; seen = sent + lost in each. */
 function places({ bpf, out, tally, reader }: ReportOptions): Place[] {
-  const ring = (['exec', 'exit'] as const).flatMap((event_type) =>
+  const ring = (['exec', 'exit', 'file'] as const).flatMap((event_type) =>
     bpf.counters(EVENTS[event_type].id).map((counters) => ({ ...counters, event_type, place: 'ring' })),
   );
   const skipped = (['exec', 'exit'] as const).map((event_type) => {

@@ -150,7 +150,7 @@ describe('readMigrations', () => {
       const withoutComments = (sql: string) => sql.replaceAll(/ COMMENT '(?:[^']|'')*'/g, '');
       // Columns that came later are not in it: the same case has them.
       const added = STATEMENTS.filter((sql) => sql.startsWith(`ALTER TABLE ${definition.table}\n`));
-      const columns = added.flatMap((sql) => sql.match(/(?<=ADD COLUMN IF NOT EXISTS )\w+ \w+/g) ?? []);
+      const columns = added.flatMap((sql) => sql.match(/(?<=ADD COLUMN IF NOT EXISTS )\w+ [\w()]+/g) ?? []);
       const whole = withoutComments(created).replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS');
       const original = columns.reduce((sql, column) => sql.replace(`,\n  ${column}`, ''), whole);
       assert.equal(withoutComments(statement), original);

@@ -36,6 +36,8 @@ export type Watched = {
   readonly rows: () => readonly SeenRow[];
   /** The first row of this event for which `matches` holds, with its digest; waits for both. */
   readonly row: (event: EventName, matches: (row: SeenRow) => boolean) => Promise<SeenRow>;
+  /** All rows of this event for which `matches` holds, once there are so many. */
+  readonly rowsOf: (event: EventName, matches: (row: SeenRow) => boolean, atLeast: number) => Promise<SeenRow[]>;
   readonly stop: () => Promise<void>;
 };
 
@@ -76,11 +78,19 @@ export async function watchKernel(options: { maxFileBytes?: number; censusFolder
     }
     throw new Error(`no such ${event} among ${rows.length} rows`);
   };
+  const rowsOf = async (event: EventName, matches: (row: SeenRow) => boolean, atLeast: number) => {
+    for (let triesLeft = 200; triesLeft > 0; triesLeft--) {
+      const found = rows.filter((candidate) => candidate.event === event && matches(candidate));
+      if (found.length >= atLeast) return found;
+      await delay(50);
+    }
+    throw new Error(`fewer than ${atLeast} such ${event} among ${rows.length} rows`);
+  };
   const stop = async () => {
     await probe.close();
     await probe.done;
   };
-  return { rows: () => rows, row, stop };
+  return { rows: () => rows, row, rowsOf, stop };
 }
 
 function pickDigest({ sha256, digest_source, digest_strength, digest_reason, ...row }: SeenRow) {
