@@ -159,7 +159,7 @@ static __always_inline void send_change(struct task_struct *task, struct inode *
 		copied = bpf_probe_read_user_str(s->text + at, PATH_BYTES, target);
 	s->change.target_len = copied > 0 ? (copied - 1) & (PATH_BYTES - 1) : 0;
 	at += s->change.target_len;
-	s->change.cgroup_path_len = read_cgroup_path(task_cgroup(task), s->text + at) & (CGROUP_PATH_BYTES - 1);
+	s->change.cgroup_path_len = read_cgroup_path(task_cgroup(task), s->text + at, SLOT_CHANGE) & (CGROUP_PATH_BYTES - 1);
 	at += s->change.cgroup_path_len;
 	if (at <= CHANGE_TEXT_BYTES)
 		send_record(&s->change.record, sizeof(s->change) + at, RING_CODE);
