@@ -20,6 +20,7 @@ const COLUMN_NAMES: readonly string[] = [
   ...['ring_backlog_bytes', 'fanotify_backlog_bytes'],
   ...['writer_start_ns', 'written_ns', 'writer_pid', 'writer_self_exec_id', 'writer_path'],
   ...['action', 'repeats', 'target', 'file_mode'],
+  'package_algorithm',
 ];
 
 const KEYS = new Map(COLUMN_NAMES.map((name, position) => [name, HEADER_NAMES.length + position]));

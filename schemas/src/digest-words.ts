@@ -29,7 +29,11 @@ export const DIGEST_REASONS = [
 ] as const;
 export type DigestReason = (typeof DIGEST_REASONS)[number];
 
-export const PACKAGE_MATCHES = ['match', 'mismatch', 'no_record'] as const;
+/**
+ * `claimed`: as `match`, by a database that whoever runs in the container could have written. `unread`: the database of
+ * its root could not be asked, or not in time.
+ */
+export const PACKAGE_MATCHES = ['match', 'mismatch', 'no_record', 'claimed', 'unread'] as const;
 export type PackageMatch = (typeof PACKAGE_MATCHES)[number];
 
 /** What a file was to the process that ran it. */

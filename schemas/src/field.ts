@@ -161,7 +161,13 @@ export const contentEvidence = [
     name: 'package_match',
     kind: 'text',
     from: 'probe',
-    doc: 'match, mismatch, no_record; empty when no package owns the path.',
+    doc: 'match, mismatch, no_record, claimed, unread; empty when no package owns the path.',
+  },
+  {
+    name: 'package_algorithm',
+    kind: 'text',
+    from: 'probe',
+    doc: 'Algorithm of the checksum the package records: md5, sha1 or sha256; empty when it records none.',
   },
 ] as const satisfies readonly Field[];
 

@@ -11,7 +11,7 @@ import { createEventsOut, type EventsOut } from '@bintrail/probe/events-out.ts';
 import { loadLibc } from '@bintrail/probe/ffi.ts';
 import type { FileState } from '@bintrail/probe/file-identity.ts';
 import { openDpkg } from '@bintrail/probe/package-evidence/dpkg.ts';
-import { createOwnersOf, packageColumns } from '@bintrail/probe/packages.ts';
+import { createHostOwners, packageColumns } from '@bintrail/probe/packages.ts';
 import { createRecordPath, type RecordPath } from '@bintrail/probe/record-path.ts';
 import { redactArguments } from '@bintrail/probe/redact.ts';
 import { createOpenedByPid } from '@bintrail/probe/scripts.ts';
@@ -33,7 +33,7 @@ export type HostObserver = {
 /** Reads every program once, so that all digests are cached when it resolves. */
 export async function openHostObserver(programs: readonly Program[]): Promise<HostObserver> {
   const clock = openClock(loadLibc());
-  const ownersOf = createOwnersOf(openDpkg('/'));
+  const ownersOf = createHostOwners(openDpkg('/'));
   const onFatal = (error: unknown): never => {
     throw error;
   };
@@ -48,7 +48,7 @@ export async function openHostObserver(programs: readonly Program[]): Promise<Ho
   });
   const descriptors = createDescriptors({
     ...{ describe, nowNs: clock.nowNs, tickNs: clock.tickNs, maxFileBytes: 1024 ** 3, rootDev: 0 },
-    ...{ readCached: () => undefined, silence: () => {}, onReleased: () => {} },
+    ...{ readCached: () => undefined, silence: () => {}, onReleased: () => {}, namesFile: () => true },
     tell: (told) => {
       if (told.kind !== 'script') pipeline.tell(told);
     },

@@ -113,6 +113,6 @@ function execRow({ program, parent, serial, bootAtNs, bootNs, cgroupPath, random
     ...{ cgroup_path: cgroupPath, parent_path: '', writer_path: '', workload: '', container_id: '', image: '' },
     ...{ sha256: '', digest_source: '', digest_strength: '', digest_reason: '' },
     ...{ writer_start_ns: 0n, written_ns: 0n, writer_pid: 0, writer_self_exec_id: 0 },
-    ...{ package: '', package_version: '', package_match: '' },
+    ...{ package: '', package_version: '', package_match: '', package_algorithm: '' },
   };
 }

@@ -44,6 +44,19 @@ const CASES: Case[] = [
     value: 'unapproved',
     why: /differs from the checksum that package dpkg:curl:amd64 8\.5\.0-1 records for \/opt\/a/,
   },
+  {
+    name: 'approved package, by a database that its container could have written',
+    sighting: { ...CURL, package_match: 'claimed' },
+    by: [BY_PACKAGE],
+    value: 'unapproved',
+    why: /dpkg:curl:amd64 8\.5\.0-1 by a database that its container could have written/,
+  },
+  {
+    name: 'a database that could not be asked',
+    sighting: { package_match: 'unread' },
+    value: 'unapproved',
+    why: /package database of its root could not be asked/,
+  },
   { name: 'explained', sighting: MATCH, value: 'explained', why: /matches the checksum that package dpkg:curl/ },
   {
     name: 'explained on a host whose root is an overlay',

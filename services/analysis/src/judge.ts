@@ -61,9 +61,10 @@ const BORROWED =
   ' The evidence of this start is weak; the same content also ran in this workload with strong evidence.';
 
 /**
- * The content is what the package that owns this path recorded. In the upper layer of a container that proves nothing:
- * file and package database were both written after the image was built, by whoever could write there. On a host an
- * overlay has no such meaning, its package manager is how software comes in.
+ * The content is what the package that owns this path recorded. Of a container the probe says `match` only where the
+ * database is the image's own, unchanged (else `claimed`): so it is worth as much as the image is. A file in the upper
+ * layer was written after the image was built, by whoever could write there. On a host an overlay has no such meaning,
+ * its package manager is how software comes in.
  */
 export function isPackageVerified(sighting: Sighting): boolean {
   return sighting.package_match === 'match' && !isWrittenInContainer(sighting);
@@ -130,6 +131,12 @@ function unapprovedText(sighting: Sighting): string {
   if (sighting.package_match === 'mismatch') return `Content differs from ${packageRecord(sighting)}.`;
   if (sighting.package_match === 'match') {
     return `Matches ${packageName(sighting)}, but was written into the container after its image was built.`;
+  }
+  if (sighting.package_match === 'claimed') {
+    return `Matches ${packageName(sighting)} by a database that its container could have written.`;
+  }
+  if (sighting.package_match === 'unread') {
+    return 'No approval covers it, and the package database of its root could not be asked.';
   }
   if (sighting.package_match === 'no_record') {
     return `Path belongs to ${packageName(sighting)}, which records no checksum for it; no approval covers it.`;

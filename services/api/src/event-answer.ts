@@ -48,6 +48,7 @@ export const eventAnswer = z
     package: text.describe('manager:name:architecture of the owner of the path.'),
     package_version: text,
     package_match: z.enum(PACKAGE_MATCHES).nullable(),
+    package_algorithm: text.describe('Of the checksum the package records: md5, sha1 or sha256.'),
     workload: z.string(),
     container_id: text,
     image: text,

@@ -52,10 +52,12 @@ function wordsFor(words: Readonly<Record<string, string>>, word: string, maxChar
 }
 
 export function packageText({ evidence }: Finding, maxChars: number): string {
+  if (evidence.package_match === 'unread') return 'not known: the database of its root could not be asked';
   if (evidence.package === '') return 'none owns this path';
   const name = code(`${evidence.package} ${evidence.package_version}`.trimEnd(), maxChars);
   if (evidence.package_match === 'match') return `${name}: content as the package recorded it`;
   if (evidence.package_match === 'mismatch') return `${name}: *content differs from the package's record*`;
+  if (evidence.package_match === 'claimed') return `${name}, by a database that its container could have written`;
   return `${name}: the package records no checksum`;
 }
 

@@ -194,6 +194,8 @@ test('package evidence says what was compared', () => {
     );
   assert.ok(shown('match').includes('`dpkg:dash:amd64 0.5.12`: content as the package recorded it'));
   assert.ok(shown('mismatch').includes("content differs from the package's record"));
+  assert.ok(shown('claimed').includes('by a database that its container could have written'));
+  assert.ok(shown('unread').includes('the database of its root could not be asked'));
   assert.ok(shown('no_record').includes('the package records no checksum'));
 });
 

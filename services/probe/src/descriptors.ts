@@ -5,8 +5,9 @@
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { createLru, type Lru } from '@bintrail/runtime/lru.ts';
 import type { DigestReason, DigestSource } from '@bintrail/schemas/digest-words.ts';
+import { flagBit } from '@bintrail/schemas/flags.ts';
 import { type FileState, identityKey } from './file-identity.ts';
-import { CHUNK_BYTES, type HashAnswer, hashBytes, hashDescriptor } from './hashing.ts';
+import { CHUNK_BYTES, type Extra, type HashAnswer, hashBytes, hashDescriptor } from './hashing.ts';
 import { isCacheable, type Reading } from './reading.ts';
 
 /** A file as a descriptor showed it: which process opened it for execution, and under which path of our own view. */
@@ -38,6 +39,8 @@ export type DescriptorOptions = {
   readonly rootDev: number;
   /** The whole content of a file that can be had without waiting; undefined when it cannot. */
   readonly readCached: (fd: number, sizeBytes: number, magic: number) => Uint8Array | undefined;
+  /** Whether a path of our own view names this very file, as far as can be told without waiting. */
+  readonly namesFile: (path: string, file: FileState) => boolean;
   /** Asks the kernel for no more descriptors of this file until it is modified, or takes that back. */
   readonly silence: (fd: number, silent: boolean) => void;
   readonly tell: (told: Told) => void;
@@ -67,8 +70,9 @@ const CROWDED_HOLD_MS = 500;
 const MAX_READING = 4;
 const MAX_READING_PER_DEVICE = 2;
 const KNOWN_ENTRIES = 65_536;
-/** Where packages put their files (Filesystem Hierarchy Standard 3.0): only there an MD5 can have a counterpart. */
+/** Where packages put their files (Filesystem Hierarchy Standard 3.0). */
 const PACKAGED = /^\/(?:usr|bin|sbin|lib[^/]*|etc|opt|var|boot|srv)\//;
+const UNLINKED = flagBit('unlinked');
 
 export function createDescriptors(options: DescriptorOptions): Descriptors {
   const state: State = {
@@ -172,7 +176,7 @@ function start(state: State, job: Job): void {
   job.startedNs = state.options.nowNs();
   const bytes = state.options.readCached(job.fd, Number(job.state.size), job.state.fs_magic);
   if (bytes !== undefined) {
-    conclude(state, job, hashBytes(bytes, PACKAGED.test(job.path)));
+    conclude(state, job, hashBytes(bytes, extrasOf(job, state.options)));
     return;
   }
   job.startedNs = 0n;
@@ -180,6 +184,16 @@ function start(state: State, job: Job): void {
   (job.state.dev === state.options.rootDev ? state.inside : state.outside).add(job);
   state.sweeper ??= setInterval(() => sweep(state), SWEEP_MS);
   pump(state);
+}
+
+/**
+ * What packages record beside SHA-256: dpkg MD5, apk SHA-1. A file of a container shows with its path there, as if it
+ * were ours. No host of ours has apk (its C library is another), so SHA-1 is for containers.
+ */
+function extrasOf({ path, state }: Job, { namesFile }: DescriptorOptions): readonly Extra[] {
+  if (state.flags & UNLINKED) return [];
+  if (!namesFile(path, state)) return ['md5', 'sha1'];
+  return PACKAGED.test(path) ? ['md5'] : [];
 }
 
 function finish(state: State, job: Job, result: Reading): void {
@@ -239,12 +253,17 @@ function firstReadable(queue: ReadonlySet<Job>, { readingByDevice }: State): Job
 
 async function readJob(state: State, job: Job, chunk: Buffer): Promise<void> {
   job.startedNs = state.options.nowNs();
-  const wantMd5 = PACKAGED.test(job.path);
-  const answer = await hashDescriptor(job.fd, Number(job.state.size), wantMd5, chunk, () => job.done);
+  const answer = await hashDescriptor(
+    job.fd,
+    Number(job.state.size),
+    extrasOf(job, state.options),
+    chunk,
+    () => job.done,
+  );
   if (!job.done) conclude(state, job, answer);
 }
 
-function conclude(state: State, job: Job, { failure, sha256, md5 }: HashAnswer): void {
+function conclude(state: State, job: Job, { failure, sha256, md5, sha1 }: HashAnswer): void {
   const { options } = state;
   if (failure !== '') {
     finish(state, job, failedReading(job, failure));
@@ -254,14 +273,14 @@ function conclude(state: State, job: Job, { failure, sha256, md5 }: HashAnswer):
   if (job.isNative) options.silence(job.fd, true);
   const after = options.describe(job.fd);
   const { source, state: before, startedNs } = job;
-  const result: Reading = { source, before, after, startedNs, sha256, md5, failure: '' };
+  const result: Reading = { source, before, after, startedNs, sha256, md5, sha1, failure: '' };
   if (isCacheable(result, options.tickNs)) state.known.set(job.identity, true);
   else if (job.isNative) options.silence(job.fd, false);
   finish(state, job, result);
 }
 
 function failedReading({ source, state, startedNs }: Job, failure: DigestReason): Reading {
-  return { source, before: state, after: undefined, startedNs, sha256: '', md5: undefined, failure };
+  return { source, before: state, after: undefined, startedNs, sha256: '', md5: undefined, sha1: undefined, failure };
 }
 
 /** fstat first: on multigrain filesystems a queried ctime makes every later change visible (Linux 6.13). */

@@ -10,10 +10,17 @@ import type { ArgvRedactor } from './argv-redactor.ts';
 import type { EventsOut } from './events-out.ts';
 import { type ImageTable, imageIdAt, imageWords } from './image-table.ts';
 import type { Installers } from './installers.ts';
-import type { KnownFile, KnownFiles, PackageTexts, TimeWords } from './known-files.ts';
+import {
+  answerOf,
+  type KnownFile,
+  type KnownFiles,
+  type PackageTexts,
+  packageRoot,
+  type TimeWords,
+} from './known-files.ts';
 import type { ObserverOptions } from './observer.ts';
 import type { Origins, Place, Program } from './origins.ts';
-import { NAMELESS } from './packages.ts';
+import { type Asked, NAMELESS } from './packages.ts';
 import { evidenceFrom } from './reading.ts';
 import type { RecordBuffer } from './record-buffer.ts';
 import { createRecordTexts, type RecordTexts } from './record-texts.ts';
@@ -61,7 +68,10 @@ export function createExecColumns(options: ExecColumnsOptions): TakeExec {
   const texts = createRecordTexts(ring.layout, columns, redactor.raw, (path) => origins.programOf(path).lastTexts);
   const write = createWriter(options, columns, ring, texts);
   const [pathAt, cgroupAt] = [texts.position('path'), texts.position('cgroup_path')];
-  const [identityWord, flagsWord, writersWord] = ['dev', 'flags', 'writecount'].map(ring.wordOf) as [
+  const wordsOf = ['dev', 'flags', 'writecount', 'pid', 'mnt_ns'].map(ring.wordOf);
+  const [identityWord, flagsWord, writersWord, pidWord, mountNsWord] = wordsOf as [
+    number,
+    number,
     number,
     number,
     number,
@@ -69,13 +79,16 @@ export function createExecColumns(options: ExecColumnsOptions): TakeExec {
   const parentWords = imageWords(ring, ['parent_pid', 'parent_start_ns', 'parent_self_exec_id']);
   const writerWords = imageWords(ring, ['writer_pid', 'writer_start_ns', 'writer_self_exec_id']);
 
-  const packagesFor = (file: KnownFile, nowMs: number): PackageTexts | undefined => {
-    const ageMs = nowMs - file.answeredAtMs;
-    if (file.packages === undefined || ageMs > ANSWER_MS) return undefined;
-    if (ageMs > ASK_AGAIN_MS && !file.asking) {
-      askAgain(options, file);
+  const packagesFor = (file: KnownFile, asker: Asker, nowMs: number): PackageTexts | undefined => {
+    const { containerId, mountNs } = packageRoot(asker.container_id, asker.mnt_ns);
+    const answer = answerOf(file, containerId, mountNs);
+    const ageMs = answer === undefined ? 0 : nowMs - answer.answeredAtMs;
+    if (answer?.texts === undefined || ageMs > ANSWER_MS) return undefined;
+    if (ageMs > ASK_AGAIN_MS && !answer.asking) {
+      answer.asking = true;
+      askAgain(options, file, asker);
     }
-    return file.packages;
+    return answer.texts;
   };
   return (records, index, offset, nowMs, mustBeKnown) => {
     const word = records.starts[index]! >>> 2;
@@ -87,8 +100,9 @@ export function createExecColumns(options: ExecColumnsOptions): TakeExec {
     const time = wallClock(records, word, offset);
     if (!isExact(file, time, flags)) return false;
     const place = origins.placeOf(texts.found[cgroupAt]!);
-    const isAsked = place.containerId === '' && !(flags & NAMELESS);
-    const packages = isAsked ? packagesFor(file, nowMs) : files.noPackage;
+    const [pid, mnt_ns] = [records.words[word + pidWord]!, records.words[word + mountNsWord]!];
+    const asker = { pid, mnt_ns, container_id: place.containerId };
+    const packages = flags & NAMELESS ? files.noPackage : packagesFor(file, asker, nowMs);
     if (packages === undefined) return false;
     const parent = images.programOf(records.words, word, parentWords);
     if (parent === undefined && mustBeKnown) return false;
@@ -100,14 +114,17 @@ export function createExecColumns(options: ExecColumnsOptions): TakeExec {
   };
 }
 
+/** Whose exec it is that is asked for. */
+type Asker = Pick<Asked, 'pid' | 'mnt_ns' | 'container_id'>;
+
 /** As for an exec of this very moment, so that the answer is there before the old one has lost its worth. */
-function askAgain({ files, packagesOf, nowNs, onFatal }: ExecColumnsOptions, file: KnownFile): void {
-  file.asking = true;
+function askAgain({ files, packagesOf, nowNs, onFatal }: ExecColumnsOptions, file: KnownFile, asker: Asker): void {
   const { reading } = file;
   const [executed, path] = [{ file: reading.before, tsNs: nowNs() }, latin1(file.path)];
   const evidence = evidenceFrom(executed, reading, 0n, () => false);
-  packagesOf({ ...executed, path, flags: reading.before.flags & ~NAMELESS, container_id: '' }, evidence, reading)
-    .then((found) => files.answer(file, found))
+  const flags = reading.before.flags & ~NAMELESS;
+  packagesOf({ ...executed, ...asker, path, flags, image: '' }, evidence, reading)
+    .then((columns) => files.answer(file, { root: packageRoot(asker.container_id, asker.mnt_ns), columns }))
     .catch(onFatal);
 }
 
@@ -152,12 +169,8 @@ function createWriter(
     cells('workload'),
     cells('container_id'),
   ];
-  const [sha256, name, version, match] = [
-    cells('sha256'),
-    cells('package'),
-    cells('package_version'),
-    cells('package_match'),
-  ];
+  const [sha256, name, version] = [cells('sha256'), cells('package'), cells('package_version')];
+  const [match, algorithm] = [cells('package_match'), cells('package_algorithm')];
   const constants = [
     ...constantText(columns, { digest_source: 'cache', digest_strength: 'exact', digest_reason: '', image: '' }),
   ];
@@ -180,6 +193,7 @@ function createWriter(
     putText(name, row, packages.name);
     putText(version, row, packages.version);
     putText(match, row, packages.match);
+    putText(algorithm, row, packages.algorithm);
     for (let index = 0; index < constants.length; index++) {
       putText(constants[index]!.cells, row, constants[index]!.text);
     }

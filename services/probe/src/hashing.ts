@@ -6,24 +6,32 @@ import { createHash, hash } from 'node:crypto';
 import { read } from 'node:fs';
 import type { DigestReason } from '@bintrail/schemas/digest-words.ts';
 
-/** `sha256` is 32 latin1 bytes, `md5` hex. */
+/** What packages record beside SHA-256; computed on the way where a file may be a package's. */
+export type Extra = 'md5' | 'sha1';
+
+/** `sha256` is 32 latin1 bytes, the others hex. */
 export type HashAnswer = {
   readonly failure: DigestReason | '';
   readonly sha256: string;
   readonly md5: string | undefined;
+  readonly sha1: string | undefined;
 };
 
 /** 0.2 ms of SHA-256 where the processor has instructions for it, under 1 ms elsewhere. */
 export const CHUNK_BYTES = 256 * 1024;
 
-const failed = (failure: DigestReason): HashAnswer => ({ failure, sha256: '', md5: undefined });
+const failed = (failure: DigestReason): HashAnswer => ({
+  ...{ failure, sha256: '', md5: undefined, sha1: undefined },
+});
 
 /** The digests of bytes that are all there. */
-export function hashBytes(bytes: Uint8Array, wantMd5: boolean): HashAnswer {
+export function hashBytes(bytes: Uint8Array, extras: readonly Extra[]): HashAnswer {
+  const extra = (algorithm: Extra) => (extras.includes(algorithm) ? hash(algorithm, bytes, 'hex') : undefined);
   return {
     failure: '',
     sha256: hash('sha256', bytes, 'buffer').toString('latin1'),
-    md5: wantMd5 ? hash('md5', bytes, 'hex') : undefined,
+    md5: extra('md5'),
+    sha1: extra('sha1'),
   };
 }
 
@@ -34,12 +42,12 @@ export function hashBytes(bytes: Uint8Array, wantMd5: boolean): HashAnswer {
 export function hashDescriptor(
   fd: number,
   sizeBytes: number,
-  wantMd5: boolean,
+  extras: readonly Extra[],
   chunk: Buffer,
   isReleased: () => boolean,
 ): Promise<HashAnswer> {
   const sha256 = createHash('sha256');
-  const md5 = wantMd5 ? createHash('md5') : undefined;
+  const [md5, sha1] = (['md5', 'sha1'] as const).map((name) => (extras.includes(name) ? createHash(name) : undefined));
   const { promise, resolve } = Promise.withResolvers<HashAnswer>();
   const step = (at: number): void => {
     // One byte more than expected is asked for, so that a file that grew is noticed and an endless one ends.
@@ -50,10 +58,12 @@ export function hashDescriptor(
       const bytes = chunk.subarray(0, length);
       sha256.update(bytes);
       md5?.update(bytes);
+      sha1?.update(bytes);
       // A regular file gives less than asked for only at its end.
       if (length === asked && at + length <= sizeBytes) return step(at + length);
       if (at + length !== sizeBytes) return resolve(failed('changed'));
-      resolve({ failure: '', sha256: sha256.digest('latin1'), md5: md5?.digest('hex') });
+      const [first, second] = [md5?.digest('hex'), sha1?.digest('hex')];
+      resolve({ failure: '', sha256: sha256.digest('latin1'), md5: first, sha1: second });
     });
   };
   step(0);

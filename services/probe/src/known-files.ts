@@ -17,6 +17,21 @@ export type PackageTexts = {
   readonly version: Text;
   readonly match: Text;
   readonly isInstaller: boolean;
+  readonly algorithm: Text;
+};
+
+/** Whose database is asked: that of a container, as one of its mount namespaces has it, or the host's (`''`, 0). */
+export type PackageRoot = { readonly containerId: string; readonly mountNs: number };
+
+export function packageRoot(containerId: string, mountNs: number): PackageRoot {
+  return { containerId, mountNs: containerId === '' ? 0 : mountNs };
+}
+
+export type PackageAnswer = PackageRoot & {
+  /** Undefined when it may be another the next time. */
+  texts: PackageTexts | undefined;
+  answeredAtMs: number;
+  asking: boolean;
 };
 
 export type KnownFile = {
@@ -31,10 +46,8 @@ export type KnownFile = {
   /** Words of the time when the reading began, and of the time from which on an exec of this state is `exact`. */
   readonly readAt: TimeWords;
   readonly settledAt: TimeWords;
-  /** Undefined while only execs were seen that are nobody's package, such as those in a container. */
-  packages: PackageTexts | undefined;
-  answeredAtMs: number;
-  asking: boolean;
+  /** The last ones, one for each root: containers of one image share their files. */
+  readonly answers: PackageAnswer[];
 };
 
 export type TimeWords = { readonly low: number; readonly high: number };
@@ -43,11 +56,17 @@ export type KnownFiles = {
   /** The file of this identity, which stands at a word of a record, and this path; undefined when it was never read. */
   readonly find: (words: Uint32Array, word: number, path: Text) => KnownFile | undefined;
   /** Notes a reading that gave an `exact` digest, if it may answer for others. `found`: undefined when nobody was asked. */
-  readonly remember: (path: string, file: FileState, reading: Reading, found: PackageColumns | undefined) => void;
+  readonly remember: (path: string, file: FileState, reading: Reading, found: Found | undefined) => void;
   readonly noPackage: PackageTexts;
   /** Notes a newer answer. */
-  readonly answer: (file: KnownFile, found: PackageColumns) => void;
+  readonly answer: (file: KnownFile, found: Found) => void;
 };
+
+export type Found = { readonly root: PackageRoot; readonly columns: PackageColumns };
+
+export function answerOf({ answers }: KnownFile, containerId: string, mountNs: number): PackageAnswer | undefined {
+  return answers.find((answer) => answer.containerId === containerId && answer.mountNs === mountNs);
+}
 
 /** Words of the fields that make the identity: all before `nlink`. */
 const IDENTITY = FILE_LAYOUT.numbers.slice(
@@ -56,12 +75,15 @@ const IDENTITY = FILE_LAYOUT.numbers.slice(
 );
 const IDENTITY_WORDS = FILE_LAYOUT.numbers[IDENTITY.length]!.offset / 4;
 const ERA_FILES = 8_192;
+/** Of one file: busy containers of one image that run it within ANSWER_MS of each other. */
+const MAX_ANSWERS = 16;
 
 export function createKnownFiles(exec: BatchColumns, tickNs: bigint): KnownFiles {
   const files = createEraTable<KnownFile>(ERA_FILES);
   const table = (name: string) => textCells(exec, name).table;
   const [paths, digests] = [table('path'), table('sha256')];
   const [names, versions, matches] = [table('package'), table('package_version'), table('package_match')];
+  const algorithms = table('package_algorithm');
 
   const find: KnownFiles['find'] = (words, word, path) => {
     const hash = identityHash(words, word, path);
@@ -77,11 +99,14 @@ export function createKnownFiles(exec: BatchColumns, tickNs: bigint): KnownFiles
     version: versions.internLatin1(found.package_version),
     match: matches.internLatin1(found.package_match),
     isInstaller: isInstallerPackage(found.package, found.package_match),
+    algorithm: algorithms.internLatin1(found.package_algorithm),
   });
-  const answer: KnownFiles['answer'] = (file, found) => {
-    file.asking = false;
-    file.packages = isFinal(found, file.reading) ? textsOf(found) : undefined;
-    file.answeredAtMs = performance.now();
+  const answer: KnownFiles['answer'] = ({ answers, reading }, { root, columns }) => {
+    const at = answers.findIndex((one) => one.containerId === root.containerId && one.mountNs === root.mountNs);
+    if (at >= 0) answers.splice(at, 1);
+    else if (answers.length === MAX_ANSWERS) answers.shift();
+    const texts = isFinal(columns, reading) ? textsOf(columns) : undefined;
+    answers.push({ ...root, texts, answeredAtMs: performance.now(), asking: false });
   };
   const remember: KnownFiles['remember'] = (path, state, reading, found) => {
     if (!isCacheable(reading, tickNs)) return;
@@ -93,7 +118,7 @@ export function createKnownFiles(exec: BatchColumns, tickNs: bigint): KnownFiles
         ...{ hash: identityHash(identity, 0, pathText), next: undefined, era: 0, identity, path: pathText, reading },
         ...{ sha256: digests.internLatin1(reading.sha256), readAt: timeWords(reading.startedNs) },
         settledAt: timeWords(reading.before.ctime_ns + 2n * tickNs),
-        ...{ packages: undefined, answeredAtMs: 0, asking: false },
+        answers: [],
       };
       addEntry(files, file, 1);
     }
@@ -102,9 +127,14 @@ export function createKnownFiles(exec: BatchColumns, tickNs: bigint): KnownFiles
   return { find, remember, answer, noPackage: textsOf(NO_PACKAGE) };
 }
 
-/** `no_record` of bytes that were compared may turn into a mismatch with the time of the exec: asked for each. */
-function isFinal({ package_match }: PackageColumns, { md5 }: Reading): boolean {
-  return package_match !== 'no_record' || md5 === undefined;
+/**
+ * `no_record` of bytes that were compared may turn into a mismatch with the time of the exec: asked for each. So is what
+ * could not be read: the next may be luckier.
+ */
+function isFinal({ package_match, package_algorithm: algorithm }: PackageColumns, reading: Reading): boolean {
+  if (package_match === 'unread') return false;
+  const wasCompared = algorithm !== '' && reading[algorithm] !== undefined;
+  return package_match !== 'no_record' || !wasCompared;
 }
 
 function identityHash(words: Uint32Array, word: number, path: Text): number {

@@ -10,7 +10,7 @@ import type { EventsOut, Row } from './events-out.ts';
 import type { FileState } from './file-identity.ts';
 import type { ImageTable } from './image-table.ts';
 import { type Installers, isInstaller } from './installers.ts';
-import type { KnownFiles } from './known-files.ts';
+import { type KnownFiles, packageRoot } from './known-files.ts';
 import { isLocalMagic, isRemoteMagic } from './mounts.ts';
 import type { Origins } from './origins.ts';
 import { type Asked, NAMELESS, NO_PACKAGE, type PackageColumns } from './packages.ts';
@@ -72,6 +72,8 @@ type Subject = {
   readonly row: Row<'exec'> | Row<'load'>;
   readonly file: FileState;
   readonly tsNs: bigint;
+  /** Of the process that runs it. */
+  readonly mountNs: number;
   readonly stillRuns: () => boolean;
   readonly sinceNs: bigint;
   sent: boolean;
@@ -91,9 +93,10 @@ export function createObserver(options: ObserverOptions): Observer {
     else options.out.add('digest', digestRow(subject, options.nowNs(), options.nextSeq(STREAM.digest)));
   };
   const resolve = (subject: Subject, evidence: Evidence, reading: Reading | undefined) => {
-    const { path, flags, container_id } = subject.row;
+    const { path, flags, container_id, image, pid } = subject.row;
+    const { file, tsNs, mountNs } = subject;
     options
-      .packagesOf({ path, flags, file: subject.file, container_id, tsNs: subject.tsNs }, evidence, reading)
+      .packagesOf({ path, flags, file, container_id, image, pid, mnt_ns: mountNs, tsNs }, evidence, reading)
       .then((found) => {
         note(options.files, subject, evidence, reading, found);
         settle(subject, evidence, found);
@@ -182,17 +185,18 @@ function enrich({ origins, images, redact, describeWriter }: ObserverOptions, ro
   images.remember(row, { program: origins.programOfPath(row.path), place });
 }
 
-/** Later execs of the very same file take the short way. Of what a container runs no package was asked for. */
+/** Later execs of the very same file take the short way. */
 function note(
   files: KnownFiles,
-  { event, row, file }: Subject,
+  { event, row, file, mountNs }: Subject,
   { digest_strength }: Evidence,
   reading: Reading | undefined,
-  found: PackageColumns,
+  columns: PackageColumns,
 ): void {
   if (event !== 'exec' || reading === undefined || digest_strength !== 'exact') return;
-  const wasAsked = row.container_id === '' && !(row.flags & NAMELESS);
-  files.remember(row.path, file, reading, wasAsked ? found : undefined);
+  const wasAsked = !(row.flags & NAMELESS);
+  const root = packageRoot(row.container_id, mountNs);
+  files.remember(row.path, file, reading, wasAsked ? { root, columns } : undefined);
 }
 
 function execSubject(options: ObserverOptions, row: Row<'exec'>, nowNs: bigint): Subject {
@@ -201,6 +205,7 @@ function execSubject(options: ObserverOptions, row: Row<'exec'>, nowNs: bigint):
     row,
     file: row,
     tsNs: row.ts,
+    mountNs: row.mnt_ns,
     stillRuns: () => options.stillRuns(row),
     sinceNs: nowNs,
     sent: false,
@@ -233,7 +238,8 @@ function scriptSubject(options: ObserverOptions, exec: Row<'exec'>, nowNs: bigin
     writer_path: '',
   };
   const file = { ...state, flags: state.flags & ~FINE_CTIME };
-  return { event: 'load', row, file, tsNs: ts, stillRuns: () => false, sinceNs: nowNs, sent: false, settled: false };
+  const about = { event: 'load', row, file, tsNs: ts, mountNs: exec.mnt_ns, sinceNs: nowNs } as const;
+  return { ...about, stillRuns: () => false, sent: false, settled: false };
 }
 
 const UNSEEN_FILE: FileState = {
@@ -257,13 +263,14 @@ function send(out: EventsOut, subject: Subject): void {
 function digestRow(subject: Subject, nowNs: bigint, seq: bigint): Row<'digest'> {
   const { pid, self_exec_id, start_ns, ts, uid, flags, path, parent_path, workload, container_id, image } = subject.row;
   const { sha256, digest_source, digest_strength, digest_reason } = subject.row;
-  const { package: name, package_version, package_match } = subject.row;
+  const { package: name, package_version, package_match, package_algorithm } = subject.row;
   const { writer_pid, writer_start_ns, writer_self_exec_id, written_ns, writer_path } = subject.row;
   const role = subject.event === 'exec' ? 'exec' : (subject.row as Row<'load'>).role;
   return {
     ...{ pid, self_exec_id, start_ns, uid, flags, path, parent_path, workload, container_id, image, role },
     ...{ sha256, digest_source, digest_strength, digest_reason, package: name, package_version, package_match },
     ...{ writer_pid, writer_start_ns, writer_self_exec_id, written_ns, writer_path },
+    package_algorithm,
     ts: nowNs,
     event_ts: ts,
     stream: STREAM.digest,

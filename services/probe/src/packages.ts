@@ -1,21 +1,32 @@
-/** What the host's package database says of a path and the bytes that ran from it. */
+/** What a package database says of a path and the bytes that ran from it: the host's own, or that of a container's root. */
 import { statSync } from 'node:fs';
 import { Transient } from '@bintrail/runtime/errors.ts';
 import { createLru } from '@bintrail/runtime/lru.ts';
+import type { PackageMatch } from '@bintrail/schemas/digest-words.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
-import { type FileState, identityKey } from './file-identity.ts';
+import { type FileState, identityKey, inodeKey } from './file-identity.ts';
 import { isRemoteMagic } from './mounts.ts';
+import type { Answer, Question } from './package-evidence/container-packages.ts';
 import type { DpkgDatabase } from './package-evidence/dpkg.ts';
-import { compare, hasRecord, type Owner } from './package-evidence/evidence.ts';
+import { type Algorithm, compare, type Digests, type Owner } from './package-evidence/evidence.ts';
 import type { Evidence, Reading } from './reading.ts';
 
 export type PackageColumns = {
   readonly package: string;
   readonly package_version: string;
-  readonly package_match: 'match' | 'mismatch' | 'no_record' | '';
+  readonly package_match: PackageMatch | '';
+  readonly package_algorithm: Algorithm | '';
 };
 
-export const NO_PACKAGE: PackageColumns = { package: '', package_version: '', package_match: '' };
+export const NO_PACKAGE: PackageColumns = {
+  package: '',
+  package_version: '',
+  package_match: '',
+  package_algorithm: '',
+};
+
+/** There is, or may be, a database that could not be asked. */
+const UNREAD: PackageColumns = { ...NO_PACKAGE, package_match: 'unread' };
 
 /** Files that no path names: nobody's package. */
 export const NAMELESS = flagBit('memfd') | flagBit('unlinked');
@@ -25,13 +36,19 @@ export type Asked = {
   readonly flags: number;
   readonly file: FileState;
   readonly container_id: string;
+  readonly image: string;
+  readonly pid: number;
+  /** Inode of the mount namespace of that process. */
+  readonly mnt_ns: number;
   readonly tsNs: bigint;
 };
 
+/** Owners of a file, or that it could not be found out. */
+export type OwnersOf = (asked: Asked) => Promise<readonly Owner[] | 'unread'>;
+
 /**
- * Evidence for one event. Only files of the host's own root are looked up, and only while the path still names the very
- * inode: an unlinked or replaced file is nobody's, and a service with a root directory of its own has other files there.
- * A conffile is there to be edited: one that differs is `no_record`, not a mismatch.
+ * Evidence for one event. A file is looked up only while the path still names the very inode: an unlinked or replaced
+ * file is nobody's. A conffile is there to be edited: one that differs is `no_record`, not a mismatch.
  */
 export async function packageColumns(
   ownersOf: OwnersOf,
@@ -39,32 +56,45 @@ export async function packageColumns(
   evidence: Evidence,
   reading: Reading | undefined,
 ): Promise<PackageColumns> {
-  if (asked.container_id !== '' || asked.flags & NAMELESS || evidence.digest_strength === 'metadata') return NO_PACKAGE;
+  if (asked.flags & NAMELESS || evidence.digest_strength === 'metadata') return NO_PACKAGE;
   // Looking a path up asks the server of a remote filesystem, which may never answer.
-  if (isRemoteMagic(asked.file.fs_magic) || !namesInode(asked.path, asked.file.ino)) return NO_PACKAGE;
-  const owners = await ownersOf(asked.path, asked.file);
-  const first = owners[0];
-  if (first === undefined) return NO_PACKAGE;
-  if (reading?.md5 === undefined && hasRecord(owners)) return named(first, 'no_record');
-  const found = compare(owners, reading?.md5 ?? '', Number(asked.tsNs / 1_000_000n));
+  if (isRemoteMagic(asked.file.fs_magic)) return NO_PACKAGE;
+  const owners = await ownersOf(asked);
+  if (owners === 'unread') return UNREAD;
+  const found = compare(owners, digestsOf(reading), Number(asked.tsNs / 1_000_000n));
   if (found.match === 'not_owned') return NO_PACKAGE;
-  const isEdited = found.match === 'mismatch' && found.record !== 'md5sums';
-  return named(found, isEdited ? 'no_record' : found.match);
+  return {
+    package: `${found.manager}:${found.package}:${found.architecture}`,
+    package_version: found.version,
+    package_match: wordOf(found),
+    package_algorithm: found.algorithm,
+  };
 }
 
-export type OwnersOf = (path: string, file: FileState) => Promise<readonly Owner[]>;
+function wordOf({ match, record, sealed }: ReturnType<typeof compare>): PackageMatch {
+  if (match === 'match') return sealed ? 'match' : 'claimed';
+  return match === 'mismatch' && record === 'packaged' ? 'mismatch' : 'no_record';
+}
+
+function digestsOf(reading: Reading | undefined): Digests {
+  if (reading === undefined || reading.failure !== '') return {};
+  const { sha256, md5, sha1 } = reading;
+  return { sha256: Buffer.from(sha256, 'latin1').toString('hex'), md5, sha1 };
+}
 
 const MAX_ANSWERS = 8_192;
 const ANSWER_MS = 2_500;
 
 /**
- * Asks a database once for many runs of one file. What was answered for a path holds for that very state of the file
- * only, so an upgrade is asked for anew, and not for long. Nobody's while the database cannot be read for want of
- * descriptors or memory: evidence is optional, the event is not.
+ * Asks the host's database once for many runs of one file. What was answered for a path holds for that very state of the
+ * file only, so an upgrade is asked for anew, and not for long. Nobody's while the database cannot be read for want of
+ * descriptors or memory: evidence is optional, the event is not. A service with a root directory of its own has other
+ * files at that path, and is told apart by the inode.
  */
-export function createOwnersOf(database: DpkgDatabase): OwnersOf {
+export function createHostOwners(database: DpkgDatabase): OwnersOf {
   const answers = createLru<string, { readonly owners: readonly Owner[]; readonly atMs: number }>(MAX_ANSWERS);
-  return async (path, file) => {
+  return async ({ path, file }) => {
+    if (!namesInode(path, file.ino)) return [];
     const key = `${identityKey(file)} ${path}`;
     const known = answers.touch(key);
     if (known !== undefined && performance.now() - known.atMs < ANSWER_MS) return known.owners;
@@ -79,13 +109,55 @@ export function createOwnersOf(database: DpkgDatabase): OwnersOf {
   };
 }
 
-function namesInode(path: string, ino: bigint): boolean {
-  return statSync(Buffer.from(path, 'latin1'), { bigint: true, throwIfNoEntry: false })?.ino === ino;
+/** The host's where it is not dpkg's. */
+export function createForeignHostOwners(ask: (question: Question) => Promise<Answer>): OwnersOf {
+  return async ({ path, file }) => ownersFrom(await ask({ path, inode: inodeKey(file), where: 'host' }));
 }
 
-function named(
-  { package: name, architecture, version }: Pick<Owner, 'package' | 'architecture' | 'version'>,
-  match: PackageColumns['package_match'],
-): PackageColumns {
-  return { package: `dpkg:${name}:${architecture}`, package_version: version, package_match: match };
+export type ContainerOwners = {
+  readonly ownersOf: OwnersOf;
+  /** A process that can be asked by as long as it runs. */
+  readonly noteProcess: (pid: number, mountNs: number) => void;
+};
+
+/** Namespaces, each with the processes one can reach it by: the first, which stay longest, and the last. */
+const MAX_NAMESPACES = 4_096;
+const MAX_FIRST = 2;
+const MAX_PIDS = 4;
+
+const [OVERLAY, UPPER_LAYER] = [flagBit('overlay'), flagBit('upper_layer')];
+
+/**
+ * Asks by a process that is still there. When all are gone, a file of an image's layers is known by what the same image
+ * said of it in another container.
+ */
+export function createContainerOwners(ask: (question: Question) => Promise<Answer>): ContainerOwners {
+  const processes = createLru<number, readonly number[]>(MAX_NAMESPACES);
+  const byImage = createLru<string, readonly Owner[]>(MAX_ANSWERS);
+  const noteProcess = (pid: number, mountNs: number) => {
+    const known = processes.touch(mountNs) ?? [];
+    if (known.includes(pid)) return;
+    const kept = known.length < MAX_PIDS ? known : known.filter((_, index) => index !== MAX_FIRST);
+    processes.set(mountNs, [...kept, pid]);
+  };
+  const ownersOf: OwnersOf = async ({ path, flags, file, image, pid, mnt_ns }) => {
+    noteProcess(pid, mnt_ns);
+    const pids = [pid, ...(processes.get(mnt_ns) ?? []).filter((other) => other !== pid)];
+    const answer = await ask({ path, inode: inodeKey(file), where: { pids, mountNs: mnt_ns } });
+    const isOfImage = image !== '' && (flags & (OVERLAY | UPPER_LAYER)) === OVERLAY;
+    const key = `${image} ${inodeKey(file)} ${path}`;
+    if (answer.outcome === 'gone') return (isOfImage ? byImage.touch(key) : undefined) ?? 'unread';
+    const isLasting = answer.owners.length > 0 && answer.owners.every(({ sealed }) => sealed);
+    if (isOfImage && isLasting) byImage.set(key, answer.owners);
+    return ownersFrom(answer);
+  };
+  return { ownersOf, noteProcess };
+}
+
+function ownersFrom({ outcome, owners }: Answer): readonly Owner[] | 'unread' {
+  return outcome === 'answered' ? owners : 'unread';
+}
+
+function namesInode(path: string, ino: bigint): boolean {
+  return statSync(Buffer.from(path, 'latin1'), { bigint: true, throwIfNoEntry: false })?.ino === ino;
 }

@@ -16,8 +16,8 @@ import { loadLibbpf, loadLibc } from './ffi.ts';
 import { mountsToMark, parseMountInfo } from './mounts.ts';
 import { openNamed } from './named-file.ts';
 import type { Observer } from './observer.ts';
-import { openDpkg } from './package-evidence/dpkg.ts';
-import { createOwnersOf, packageColumns } from './packages.ts';
+import { openPackages, type Packages } from './open-packages.ts';
+import { packageColumns } from './packages.ts';
 import { type Reader, startReader } from './reader.ts';
 import { openRecordBuffer, type RecordBuffer, recordView } from './record-buffer.ts';
 import type { Intake } from './record-intake.ts';
@@ -82,10 +82,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const clock = openClock(libc);
   const failure = Promise.withResolvers<never>();
   const tally = newTally();
-  const dpkg = openDpkg('/');
-  // Loads the index now, so that the first programs need not wait for it.
-  await dpkg.ownersOf('/');
-  const ownersOf = createOwnersOf(dpkg);
+  const packages = await openPackages(bpf.describeProgramFd, options.log);
   const out = createEventsOut({
     ...{ node: options.node, boot: options.boot, probeEpoch: clock.nowNs() / 1_000_000n, publish: options.publish },
     maxWaitingBytes: options.maxWaitingBytes,
@@ -106,7 +103,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const { observer, intake, takeCode, changes } = createRecordPath({
     ...{ pipeline, out, opened, tickNs: clock.tickNs, nowNs: clock.nowNs, nextSeq, redact: options.redact },
     workloadOf: (cgroupPath) => workloadOf(cgroupPath, options.userName),
-    packagesOf: (asked, evidence, reading) => packageColumns(ownersOf, asked, evidence, reading),
+    packagesOf: (asked, evidence, reading) => packageColumns(packages.ownersOf, asked, evidence, reading),
     stillRuns: (row) => stillRuns(bpf, row),
     writerOf: bpf.writerOf,
     overloaded: () => clock.nowNs() - reader.figure('overflowedAtNs') < OVERLOAD_NS,
@@ -127,7 +124,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   // What a run says of itself lies between its first hook and its last: two overlap only if both were watching.
   const report: Report = (mode) => reportAt(detachedAtNs ?? clock.nowNs(), mode);
   const world: World = {
-    ...{ bpf, fanotify, clock, observer, intake, takeCode, reader, arrived, out, report, log: options.log },
+    ...{ bpf, fanotify, clock, packages, observer, intake, takeCode, reader, arrived, out, report, log: options.log },
   };
   const attachedAtNs = clock.nowNs();
   bpf.attach();
@@ -146,6 +143,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     report('stopping');
     await out.close();
     await reader.close();
+    await packages.close();
     fanotify.close();
     bpf.close();
     if (isCounting(census)) census.close();
@@ -168,6 +166,7 @@ async function drainWaiting(observer: Observer): Promise<void> {
 type World = {
   readonly bpf: BpfObject;
   readonly fanotify: Fanotify;
+  readonly packages: Packages;
   readonly clock: Clock;
   readonly observer: Observer;
   readonly reader: Reader;
@@ -248,7 +247,7 @@ async function turn(world: World): Promise<void> {
 }
 
 /** Passes on who was there before. An exec between attaching and the snapshot is in both: its own event stands for it. */
-function takeSnapshot({ bpf, clock, arrived, observer }: World): void {
+function takeSnapshot({ bpf, clock, arrived, observer, packages }: World): void {
   const offset = clock.bootOffsetNs();
   const rows = snapshotRows(bpf, offset);
   bpf.ring.drain(arrived);
@@ -258,7 +257,9 @@ function takeSnapshot({ bpf, clock, arrived, observer }: World): void {
   );
   const live = new Set(execs.flatMap((row) => (row === undefined ? [] : [imageOf(row)])));
   for (const row of rows) {
-    if (!live.has(imageOf(row))) observer.onExec(row, clock.nowNs());
+    if (live.has(imageOf(row))) continue;
+    observer.onExec(row, clock.nowNs());
+    if (row.container_id !== '') packages.noteProcess(row.pid, row.mnt_ns);
   }
 }
 

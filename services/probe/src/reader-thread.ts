@@ -10,6 +10,8 @@ import { openClock } from './clock.ts';
 import { createDescriptors, type Descriptors } from './descriptors.ts';
 import { createQueueReader, MAX_EVENTS, silenceFile } from './fanotify.ts';
 import { loadLibbpf, loadLibc } from './ffi.ts';
+import { type FileState, inodeKey } from './file-identity.ts';
+import { openNamed } from './named-file.ts';
 import { FIGURES, type FromReader, type ReaderData, type ToReader } from './reader-messages.ts';
 import { EPOLLIN, openWakeup } from './wakeup.ts';
 
@@ -45,8 +47,18 @@ function tell(message: FromReader): void {
   setImmediate(flush);
 }
 
+const describe = descriptorProgram(loadLibbpf(), libc, data.describeProgramFd);
+
+function namesFile(path: string, file: FileState): boolean {
+  const named = openNamed(libc, path);
+  if (named === undefined) return false;
+  const state = describe(named);
+  closeSync(named);
+  return state !== undefined && inodeKey(state) === inodeKey(file);
+}
+
 const descriptors: Descriptors = createDescriptors({
-  describe: descriptorProgram(loadLibbpf(), libc, data.describeProgramFd),
+  ...{ describe, namesFile },
   ...{ nowNs: clock.nowNs, tickNs: data.tickNs, maxFileBytes: data.maxFileBytes, rootDev: data.rootDev, tell },
   readCached: createCachedReader(libc),
   silence: (fd, silent) => silenceFile(libc, data.fanotifyFd, fd, silent),

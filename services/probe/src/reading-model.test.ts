@@ -113,6 +113,7 @@ function play({ isFine, lateNs, events }: History): { runs: Run[]; reads: Read[]
         const reading = {
           source: 'held',
           md5: undefined,
+          sha1: undefined,
           failure: '',
           sha256: `${content}`,
           before,

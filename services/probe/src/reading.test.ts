@@ -16,7 +16,15 @@ const idle: FileState = { ...running, writecount: 0 };
 
 function readingOf(change: Partial<Reading> = {}): Reading {
   return {
-    ...{ source: 'held', before: idle, after: idle, startedNs: LONG_AFTER_NS, sha256: 'd'.repeat(32), md5: undefined },
+    ...{
+      source: 'held',
+      before: idle,
+      after: idle,
+      startedNs: LONG_AFTER_NS,
+      sha256: 'd'.repeat(32),
+      md5: undefined,
+      sha1: undefined,
+    },
     failure: '',
     ...change,
   };

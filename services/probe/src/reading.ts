@@ -4,7 +4,7 @@ import { flagBit } from '@bintrail/schemas/flags.ts';
 import { type FileState, identityKey, sameContentFields } from './file-identity.ts';
 import { TMPFS_MAGIC } from './mounts.ts';
 
-/** Bytes of a file between two looks at its inode. Digests are latin1 byte strings, `md5` lower-case hex. */
+/** Bytes of a file between two looks at its inode. `sha256` is a latin1 byte string, the others lower-case hex. */
 export type Reading = {
   readonly source: DigestSource;
   readonly before: FileState;
@@ -13,6 +13,7 @@ export type Reading = {
   readonly startedNs: bigint;
   readonly sha256: string;
   readonly md5: string | undefined;
+  readonly sha1: string | undefined;
   /** Why there is no digest; '' with one. */
   readonly failure: DigestReason | '';
 };

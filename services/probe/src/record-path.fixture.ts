@@ -21,7 +21,12 @@ export const SECOND = 1_000_000_000n;
 /** When the file was last changed, read, and run, on the boot clock and the wall clock alike. */
 export const [CHANGED, READ, RUN] = [100n * SECOND, 200n * SECOND, 300n * SECOND];
 export const TICK_NS = 4_000_000n;
-export const BASH: PackageColumns = { package: 'dpkg:bash:amd64', package_version: '5.2', package_match: 'match' };
+export const BASH: PackageColumns = {
+  package: 'dpkg:bash:amd64',
+  package_version: '5.2',
+  package_match: 'match',
+  package_algorithm: 'md5',
+};
 
 export const EXEC = blankRow(exec, {
   ...{ pid: 10, self_exec_id: 2, start_ns: RUN - 1n, parent_pid: 1, parent_start_ns: 1n, parent_self_exec_id: 1 },
@@ -30,7 +35,8 @@ export const EXEC = blankRow(exec, {
   ...{ cgroup_path: '/system.slice/cron.service', argv: 'bash\0-l\0', argc: 2, argv_bytes: 8 },
 });
 export const READING: Reading = {
-  ...{ source: 'held', before: EXEC, after: EXEC, startedNs: READ, sha256: 'd'.repeat(32), md5: 'x', failure: '' },
+  ...{ source: 'held', before: EXEC, after: EXEC, startedNs: READ, sha256: 'd'.repeat(32), md5: 'x' },
+  ...{ sha1: undefined, failure: '' },
 };
 
 export type ExecRow = Row<'exec'>;
@@ -38,7 +44,7 @@ export type ExecRow = Row<'exec'>;
 /** A path whose pipeline has read the one file, and what came out of it. */
 export function openPath(context: TestContext, reading = READING) {
   const rows: Record<string, unknown>[] = [];
-  const state = { asked: 0, undecodable: 0, nowMs: 1_000, package: BASH };
+  const state = { asked: 0, undecodable: 0, nowMs: 1_000, package: BASH, inContainer: NO_PACKAGE };
   context.mock.method(performance, 'now', () => state.nowMs);
   const out = createEventsOut({
     ...{ node: 'n', boot: 'b', probeEpoch: 1n, onRetry: () => {} },
@@ -68,7 +74,8 @@ export function openPath(context: TestContext, reading = READING) {
     workloadOf: (path) => ({ workload: `w${path}`, containerId: path.includes('docker') ? 'c1' : '' }),
     packagesOf: async ({ container_id, flags }) => {
       state.asked += 1;
-      return container_id === '' && !(flags & NAMELESS) ? state.package : NO_PACKAGE;
+      if (flags & NAMELESS) return NO_PACKAGE;
+      return container_id === '' ? state.package : state.inContainer;
     },
     ...{ stillRuns: () => false, overloaded: () => false, writerOf: () => NO_WRITER },
     onFatal: (error) => {

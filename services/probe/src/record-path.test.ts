@@ -7,6 +7,7 @@ import { flagBit } from '@bintrail/schemas/flags.ts';
 import { ringRecord } from '@bintrail/schemas/ring-record.fixture.ts';
 import fc from 'fast-check';
 import type { Row } from './events-out.ts';
+import { NO_PACKAGE } from './packages.ts';
 import {
   BASH,
   CHANGED,
@@ -42,8 +43,10 @@ const anyExec = fc.record({
 test('the short way says of an exec what the long way says, without asking for packages again', async (context) => {
   const property = fc.asyncProperty(fc.array(anyExec, { minLength: 1, maxLength: 20 }), async (facts) => {
     const [short, long] = [openPath(context), openPath(context)];
-    await short.takeExecs({ pid: 7 });
-    await long.takeLongWay({ pid: 7 });
+    for (const cgroup_path of [EXEC.cgroup_path, '/docker-1']) {
+      await short.takeExecs({ pid: 7, cgroup_path });
+      await long.takeLongWay({ pid: 7, cgroup_path });
+    }
     short.state.asked = 0;
     const expected: unknown[] = [];
     for (const one of facts) expected.push(...(await long.takeLongWay(one)));
@@ -61,6 +64,29 @@ test('a known file has its digest at once, exact and from the cache', async (con
   const { sha256, digest_source, digest_strength, workload, package_match } = row as ExecRow;
   assert.deepEqual([sha256, digest_source, digest_strength], [READING.sha256, 'cache', 'exact']);
   assert.deepEqual([workload, package_match], ['w/system.slice/cron.service', 'match']);
+});
+
+test('of one file in two containers each has the answer of its own database', async (context) => {
+  const path = openPath(context);
+  const inside = { cgroup_path: '/docker-1', mnt_ns: 5 };
+  const matches = async (...facts: Partial<ExecRow>[]) => {
+    const found: unknown[] = [];
+    for (const one of facts) found.push((await path.takeExecs(one))[0]!.package_match);
+    return found;
+  };
+  assert.deepEqual(await matches({}, inside), ['match', '']);
+  path.state.inContainer = { ...BASH, package_match: 'claimed' };
+  assert.deepEqual(await matches({}, inside, { ...inside, mnt_ns: 6 }, inside), ['match', '', 'claimed', '']);
+  assert.equal(path.state.asked, 3);
+});
+
+test('a database that could not be read is asked again', async (context) => {
+  const path = openPath(context);
+  path.state.package = { ...NO_PACKAGE, package_match: 'unread' };
+  await path.takeExecs({});
+  path.state.package = BASH;
+  const [row] = await path.takeExecs({});
+  assert.deepEqual([row!.package_match, row!.package_algorithm], ['match', 'md5']);
 });
 
 const otherFiles: Record<string, Partial<ExecRow>> = {

@@ -90,7 +90,7 @@ async function read(path: string, during: () => void = () => {}): Promise<Readin
       during();
       return cached(...file);
     },
-    ...{ silence: () => {}, onReleased: () => {} },
+    ...{ silence: () => {}, onReleased: () => {}, namesFile: () => true },
     tell: (told) => told.kind === 'read' && resolve(told.reading),
   });
   descriptors.take(openSync(path, constants.O_RDONLY), process.pid);

@@ -18,7 +18,7 @@ import { run, whyNotHere } from '../kernel/probe-kit.ts';
 export const BUSYBOX = '/bin/busybox';
 /** The same bytes in a file that no shell runs, so that a container can change it. */
 export const TOOL = '/bin/busybox.tool';
-const COMMANDS = ['sh', 'true', 'cat', 'cp', 'mv', 'rm', 'chmod', 'sleep'];
+const COMMANDS = ['sh', 'true', 'cat', 'cp', 'mv', 'rm', 'chmod', 'sleep', 'md5sum'];
 
 /** Why containers cannot run here; undefined when they can. */
 export function whyNoContainers(): string | undefined {
@@ -36,8 +36,8 @@ const pathOf = (command: string) => findCommand([command], withAdminCommands(pro
 export type Podman = {
   readonly folder: string;
   readonly image: string;
-  /** Another image, whose TOOL ends in `trailer`; its reference. */
-  readonly importImage: (name: string, trailer: string) => Promise<string>;
+  /** Another image, whose TOOL ends in `trailer` and to which `fill` adds; its reference. */
+  readonly importImage: (name: string, trailer: string, fill?: (root: string) => void) => Promise<string>;
   /** The very file of the image, outside it. */
   readonly busyboxPath: string;
   /** Runs podman with these arguments and returns what it printed, trimmed. */
@@ -61,9 +61,10 @@ export async function openPodman(): Promise<Podman> {
   writeFileSync(env.CONTAINERS_CONF, engineSettings(folder));
   writeFileSync(env.CONTAINERS_STORAGE_CONF, storeSettings(folder));
   const podman = async (...args: string[]) => (await run('podman', args, { env })).stdout.trim();
-  const importImage = async (name: string, trailer: string) => {
+  const importImage: Podman['importImage'] = async (name, trailer, fill) => {
     const image = `localhost/bintrail-${name}:1`;
     const files = rootfs(folder, name, trailer);
+    fill?.(files);
     await run('tar', ['-C', files, '-cf', `${files}.tar`, '.']);
     await podman('import', '--quiet', `${files}.tar`, image);
     return image;

@@ -94,8 +94,9 @@ export async function watchKernel(options: { maxFileBytes?: number; censusFolder
 }
 
 function pickDigest({ sha256, digest_source, digest_strength, digest_reason, ...row }: SeenRow) {
-  const { package: name, package_version, package_match } = row;
-  return { sha256, digest_source, digest_strength, digest_reason, package: name, package_version, package_match };
+  const { package: name, package_version, package_match, package_algorithm } = row;
+  const evidence = { package: name, package_version, package_match, package_algorithm };
+  return { sha256, digest_source, digest_strength, digest_reason, ...evidence };
 }
 
 export function seenRow(batch: Batch, index: number): SeenRow {

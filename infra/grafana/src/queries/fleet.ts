@@ -47,7 +47,7 @@ export const runsByEvidence = `SELECT $__timeInterval(hour) AS time,
 FROM ${SEEN} GROUP BY time, evidence HAVING runs > 0 ORDER BY time, evidence`;
 
 export const workloadList = `SELECT workload, sum(total) AS runs, uniqExact(sha) AS binaries, uniqExact(on) AS nodes,
-  sumIf(total, match = '') AS unpackaged, sumIf(total, match = 'mismatch') AS differing, max(last) AS last_seen
+  sumIf(total, match IN ('', 'claimed', 'unread')) AS unpackaged, sumIf(total, match = 'mismatch') AS differing, max(last) AS last_seen
 FROM (
   SELECT workload, sha256 AS sha, node AS on, package_match AS match, sum(n) AS total, max(last_seen) AS last
   FROM ${SEEN} GROUP BY workload, sha, on, match, path, digest_reason HAVING total > 0

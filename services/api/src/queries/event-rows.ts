@@ -12,7 +12,7 @@ const IDENTITY = ['pid', 'start_ns', 'self_exec_id', 'node', 'boot'];
 const PLACE = ['workload', 'container_id', 'image'];
 const CONTENT = [
   ...['digest_source', 'digest_strength', 'digest_reason'],
-  ...['package', 'package_version', 'package_match'],
+  ...['package', 'package_version', 'package_match', 'package_algorithm'],
 ];
 const FILE_TEXTS = ['role', 'path', 'parent_path', ...CONTENT];
 
@@ -170,6 +170,7 @@ function eventOf(type: EventType, row: SqlRow): Event {
     package: text('package'),
     package_version: text('package_version'),
     package_match: text('package_match') as Event['package_match'],
+    package_algorithm: text('package_algorithm'),
     workload: text('workload') ?? '',
     container_id: text('container_id'),
     image: text('image'),

@@ -1,6 +1,6 @@
 /** Reading dpkg's database into a snapshot, and again only what changed since the last one. */
 
-import { closeSync, readdirSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { type Diversions, readDiversions } from './dpkg-diversions.ts';
 import { type DpkgPackage, readStanzas } from './dpkg-status.ts';
@@ -15,7 +15,7 @@ import {
   type Segment,
 } from './path-table.ts';
 import {
-  attempt,
+  namesIn,
   type Opened,
   openDirectoryBelow,
   openRoot,
@@ -36,6 +36,8 @@ const MAX_UPDATE_BYTES = 2 ** 20;
 const MAX_PACKAGES = 32_000;
 /** Lists and checksums together; 16 bytes each, so 32 MiB. A desktop has 200 to 800 thousand. */
 const MAX_PATHS = 2 ** 21;
+/** All lists and checksums read anew in one load: some 100 MB on a large desktop. */
+const MAX_LOAD_BYTES = 512 * 2 ** 20;
 const MAX_FAULTS = 64;
 /** Between two breaths of the event loop: some 10 ms of reading and hashing, or of looking at unchanged files. */
 const BREATH_BYTES = 2 ** 20;
@@ -158,10 +160,9 @@ function readJournal(updatesFd: number, known: Map<string, DpkgPackage>, faults:
 
 /** Entries are numbered in the order they were written; others are still being written. */
 function journalNames(updatesFd: number): string[] {
-  const names = attempt(() => readdirSync(`/proc/self/fd/${updatesFd}/`));
-  if (typeof names === 'string') return [];
+  const names = namesIn(updatesFd, MAX_UPDATES);
   const written = names.filter((name) => /^\d{1,9}$/.test(name));
-  return written.sort((a, b) => Number(a) - Number(b)).slice(0, MAX_UPDATES);
+  return written.sort((a, b) => Number(a) - Number(b));
 }
 
 const SUFFIXES = ['list', 'md5sums'] as const;
@@ -177,10 +178,11 @@ async function indexFiles(
   const known = new Map(before?.files.map((file) => [file.name, file]));
   const files: InfoFile[] = [];
   let pathsLeft = MAX_PATHS;
+  let bytesLeft = MAX_LOAD_BYTES;
   let breathLeft = BREATH_BYTES;
   for (const entry of packages) {
     for (const suffix of SUFFIXES) {
-      const file = findInfo(places.info, entry, suffix, known, seed);
+      const file = bytesLeft > 0 ? findInfo(places.info, entry, suffix, known, seed) : LEFT_OUT;
       // A package without checksums is not rare; one without a list is broken.
       const { name, fault } = file;
       if (fault !== '' && !(fault === 'absent' && suffix === 'md5sums')) faults.push(`info/${name}: ${fault}`);
@@ -188,7 +190,9 @@ async function indexFiles(
       if (!fits) faults.push(`info/${name}: too many paths`);
       files.push(fits ? file : { ...file, segment: EMPTY_SEGMENT, stamp: ABSENT });
       if (fits) pathsLeft -= file.segment.hashes.length;
-      breathLeft -= LOOK_BYTES + (file === known.get(name) ? 0 : file.sizeBytes);
+      const readBytes = file === known.get(name) ? 0 : file.sizeBytes;
+      bytesLeft -= readBytes;
+      breathLeft -= LOOK_BYTES + readBytes;
       if (breathLeft > 0) continue;
       await setImmediate();
       breathLeft = BREATH_BYTES;
@@ -196,6 +200,8 @@ async function indexFiles(
   }
   return files;
 }
+
+const LEFT_OUT: InfoFile = { name: '…', stamp: ABSENT, sizeBytes: 0, fault: 'too_large', segment: EMPTY_SEGMENT };
 
 /** `libc6:amd64.list`, or plainly `libc6.list` in databases from before multi-arch. As it was, where nothing changed. */
 function findInfo(

@@ -23,7 +23,8 @@ test('equal hashes are not equal paths: the lines decide, also for the digest', 
   const everything = [0, 7].map((offset) => ({ segment: 0, offset }));
   const sums = [0, 40].map((offset) => ({ segment: 1, offset }));
   const lying = { ...snapshot, table: { paths: 4, find: () => [...everything, ...sums] } };
-  const ask = (path: string) => findOwners(path, lying, places, []).map((owner) => [owner.comparedPath, owner.md5[0]]);
+  const ask = (path: string) =>
+    findOwners(path, lying, places, []).map((owner) => [owner.comparedPath, owner.digest[0]]);
   assert.deepEqual(ask('/bin/x'), [['/bin/x', 'a']]);
   assert.deepEqual(ask('/bin/xy'), [['/bin/xy', 'b']]);
   assert.deepEqual(ask('/bin'), []);

@@ -31,14 +31,14 @@ export function findOwners(path: string, snapshot: Snapshot, places: Places, lin
 }
 
 function rank(owner: Owner): number {
-  return (owner.md5 === '' ? 2 : 0) + (owner.settled ? 0 : 1);
+  return (owner.digest === '' ? 2 : 0) + (owner.settled ? 0 : 1);
 }
 
-type Digest = Pick<Owner, 'record' | 'md5' | 'recordedAtMs'>;
+type Digest = Pick<Owner, 'record' | 'algorithm' | 'digest' | 'recordedAtMs'>;
 
 function toOwner(entry: DpkgPackage, comparedPath: string, digest: Digest): Owner {
   const { name, version, architecture, settled } = entry;
-  return { package: name, version, architecture, comparedPath, settled, ...digest };
+  return { manager: 'dpkg', package: name, version, architecture, comparedPath, settled, sealed: true, ...digest };
 }
 
 /** The status file's word on a conffile goes before a checksum list's: it is what dpkg itself compares with. */
@@ -53,14 +53,14 @@ function recordOf(
   const conffile = entry.conffiles.get(name);
   if (conffile) {
     const record: RecordKind = conffile.obsolete ? 'obsolete_conffile' : 'conffile';
-    return { record, md5: conffile.md5, recordedAtMs: snapshot.stamps.status.changedAtMs };
+    return { record, algorithm: 'md5', digest: conffile.md5, recordedAtMs: snapshot.stamps.status.changedAtMs };
   }
   const file = snapshot.files[sums];
   for (const offset of offsets) {
     const md5 = file && checksumAt(places.info, file.name, offset, name);
-    if (md5) return { record: 'md5sums', md5, recordedAtMs: file.stamp.changedAtMs };
+    if (md5) return { record: 'packaged', algorithm: 'md5', digest: md5, recordedAtMs: file.stamp.changedAtMs };
   }
-  return { record: 'none', md5: '', recordedAtMs: 0 };
+  return { record: 'none', algorithm: '', digest: '', recordedAtMs: 0 };
 }
 
 /** Equal hashes are not equal paths: the line itself decides. */

@@ -51,7 +51,7 @@ const replace = (root: string, path: string, text: string) => {
 };
 
 const brief = async (root: string, path: string) =>
-  (await openDpkg(root).ownersOf(path))?.map((owner) => [owner.package, owner.comparedPath, owner.md5]);
+  (await openDpkg(root).ownersOf(path))?.map((owner) => [owner.package, owner.comparedPath, owner.digest]);
 
 test('merged /usr, in both directions', async () => {
   const root = makeRoot([{ name: 'coreutils', files: ['/bin/true', '/usr/bin/env', '/lib64/ld.so', '/lib/l.so'] }]);
@@ -109,7 +109,7 @@ test('conffiles come from the status file, obsolete ones too', async () => {
     ['a b', 'old', 'new'].map(async (name) => (await openDpkg(root).ownersOf(`/etc/cron.daily/${name}`))?.[0]),
   );
   assert.deepEqual(
-    records.map((owner) => [owner?.record, owner?.md5]),
+    records.map((owner) => [owner?.record, owner?.digest]),
     [
       ['conffile', hook],
       ['obsolete_conffile', old],
@@ -148,7 +148,7 @@ test('architectures of one package, and its name from before multi-arch', async 
   writeFileSync(join(info, 'libc6:i386.md5sums'), `${md5('i386')}  lib32/libc.so.6\n`);
   const owners = await openDpkg(root).ownersOf('/lib/libc.so.6');
   assert.deepEqual(
-    owners?.map((owner) => [owner.architecture, owner.md5 !== '']),
+    owners?.map((owner) => [owner.architecture, owner.digest !== '']),
     [
       ['amd64', true],
       ['i386', false],
@@ -173,7 +173,7 @@ test('a database that changes is read again, and only ever as a whole', async ()
   ]);
   const db = openDpkg(root);
   const info = 'var/lib/dpkg/info';
-  assert.equal((await db.ownersOf('/usr/bin/one'))?.[0]?.md5, md5('/usr/bin/one'));
+  assert.equal((await db.ownersOf('/usr/bin/one'))?.[0]?.digest, md5('/usr/bin/one'));
   // dpkg's order in an upgrade: journal, files, list and checksums, journal, status
   const working = stanza({ name: 'one', files: [], state: 'install reinstreq half-installed' });
   replace(root, 'var/lib/dpkg/updates/0000', working);
@@ -184,7 +184,7 @@ test('a database that changes is read again, and only ever as a whole', async ()
   replace(root, 'var/lib/dpkg/status', stanza({ name: 'one', files: [] }).replace('1.0', '2.0'));
   unlinkSync(join(root, 'var/lib/dpkg/updates/0000'));
   const [owner] = (await db.ownersOf('/usr/bin/one')) ?? [];
-  assert.deepEqual([owner?.version, owner?.settled, owner?.md5], ['2.0', true, md5('new')]);
+  assert.deepEqual([owner?.version, owner?.settled, owner?.digest], ['2.0', true, md5('new')]);
   assert.deepEqual(await db.ownersOf('/usr/bin/two'), [], 'package two was removed');
   rmSync(join(root, 'var'), { recursive: true });
   assert.equal(await db.ownersOf('/usr/bin/one'), undefined);
@@ -222,7 +222,7 @@ test('questions asked at once share one load and get their own answers', async (
 test('content and path decide together', async () => {
   const db = openDpkg(makeRoot([{ name: 'x', files: ['/usr/bin/x'] }]));
   const at = async (path: string, digest: string) =>
-    compare((await db.ownersOf(path)) ?? [], digest, Date.now() + 1000).match;
+    compare((await db.ownersOf(path)) ?? [], { md5: digest }, Date.now() + 1000).match;
   assert.equal(await at('/usr/bin/x', md5('/usr/bin/x')), 'match');
   assert.equal(await at('/usr/bin/x', md5('trojan')), 'mismatch');
   assert.equal(await at('/tmp/x', md5('/usr/bin/x')), 'not_owned');
@@ -246,7 +246,7 @@ test('the index answers as a plain map of all lists would', async () => {
           .map(({ name }) => name);
         const owners = (await db.ownersOf(path)) ?? [];
         assert.deepEqual(owners.map((owner) => owner.package).sort(), expected.sort(), path);
-        assert.ok(owners.every((owner) => owner.md5 === md5(path) && owner.comparedPath === path));
+        assert.ok(owners.every((owner) => owner.digest === md5(path) && owner.comparedPath === path));
       }
     }),
     { numRuns: 60 },

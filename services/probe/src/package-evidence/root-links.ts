@@ -3,30 +3,30 @@
  * Only links that sit directly in the root count; packages do not own files through deeper ones.
  */
 
-import { readdirSync, readlinkSync } from 'node:fs';
-import { attempt } from './rooted-files.ts';
+import { readlinkSync } from 'node:fs';
+import { attempt, namesIn } from './rooted-files.ts';
 
 /** `name` is the link in the root (`bin`), `target` where it leads, from the root on (`/usr/bin`). */
 export type RootLink = { readonly name: string; readonly target: string };
 
 /** A Debian root has 4 to 7 such links. More than this is no merged /usr, and each is one more spelling to look up. */
 const MAX_LINKS = 32;
+/** No root has more entries, unless somebody wants us to read them. */
+const MAX_ENTRIES = 4_096;
 
 /** `rootFd` is a descriptor of the root. A link that cannot be read, or leads back to the root, is left out. */
 export function readRootLinks(rootFd: number): RootLink[] {
   const links: RootLink[] = [];
-  const entries = attempt(() => readdirSync(`/proc/self/fd/${rootFd}/`, { withFileTypes: true, encoding: 'buffer' }));
-  if (typeof entries === 'string') return links;
-  for (const entry of entries) {
-    if (!entry.isSymbolicLink() || links.length === MAX_LINKS) continue;
-    const target = linkTarget(rootFd, entry.name);
-    if (target !== undefined) links.push({ name: entry.name.toString('latin1'), target });
+  for (const name of namesIn(rootFd, MAX_ENTRIES)) {
+    const target = links.length < MAX_LINKS ? linkTarget(rootFd, name) : undefined;
+    if (target !== undefined) links.push({ name, target });
   }
   return links;
 }
 
-function linkTarget(rootFd: number, name: Buffer): string | undefined {
-  const path = Buffer.concat([Buffer.from(`/proc/self/fd/${rootFd}/`), name]);
+/** undefined for what is no link, too. */
+function linkTarget(rootFd: number, name: string): string | undefined {
+  const path = Buffer.from(`/proc/self/fd/${rootFd}/${name}`, 'latin1');
   const text = attempt(() => readlinkSync(path, { encoding: 'buffer' }));
   if (typeof text === 'string') return undefined;
   const parts: string[] = [];

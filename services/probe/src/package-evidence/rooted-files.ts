@@ -4,7 +4,7 @@
  * node, say a watchdog's, has effects). An in-root resolver on openat2 can take `openBelow`'s place: same face.
  */
 
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, opendirSync, openSync, readSync, type Stats } from 'node:fs';
 import { Transient } from '@bintrail/runtime/errors.ts';
 
 /** Linux's O_PATH (asm-generic/fcntl.h; x86 and arm64 agree), which Node does not name: a place, without opening it. */
@@ -116,4 +116,19 @@ function reading(fd: number, read: () => Buffer | Refusal): Buffer | Refusal {
   } finally {
     closeSync(fd);
   }
+}
+
+/** Names in a folder, latin1; no more than `max`, in no order. None when it cannot be read. */
+export function namesIn(folderFd: number, max: number): string[] {
+  const names: string[] = [];
+  const folder = attempt(() => opendirSync(`/proc/self/fd/${folderFd}/`, { encoding: 'latin1' }));
+  if (typeof folder === 'string') return names;
+  try {
+    for (let entry = folder.readSync(); entry !== null && names.length < max; entry = folder.readSync()) {
+      names.push(entry.name);
+    }
+  } finally {
+    folder.closeSync();
+  }
+  return names;
 }

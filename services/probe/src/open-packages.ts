@@ -1,0 +1,31 @@
+/** The package databases the probe asks: the host's, and those of the containers on it. */
+import { existsSync } from 'node:fs';
+import type { Log } from '@bintrail/runtime/log.ts';
+import { openDpkg } from './package-evidence/dpkg.ts';
+import { createPackageReader } from './package-evidence/package-reader.ts';
+import { createContainerOwners, createForeignHostOwners, createHostOwners, type OwnersOf } from './packages.ts';
+
+export type Packages = {
+  readonly ownersOf: OwnersOf;
+  /** A process of a container that was there before the probe. */
+  readonly noteProcess: (pid: number, mountNs: number) => void;
+  readonly close: () => Promise<void>;
+};
+
+/** Reads the host's database where it is dpkg's, so that the first programs need not wait for it. */
+export async function openPackages(describeProgramFd: number, log: Log): Promise<Packages> {
+  const reader = createPackageReader({ describeProgramFd }, log);
+  const containers = createContainerOwners(reader.ask);
+  const ofHost = existsSync('/var/lib/dpkg/status') ? await openHostDpkg() : createForeignHostOwners(reader.ask);
+  return {
+    ownersOf: (asked) => (asked.container_id === '' ? ofHost(asked) : containers.ownersOf(asked)),
+    noteProcess: containers.noteProcess,
+    close: reader.close,
+  };
+}
+
+async function openHostDpkg(): Promise<OwnersOf> {
+  const dpkg = openDpkg('/');
+  await dpkg.ownersOf('/');
+  return createHostOwners(dpkg);
+}
