@@ -8,6 +8,7 @@ export const BENCHES: Readonly<Record<string, Loader>> = {
   ring: () => import('./ring.bench.ts'),
   wire: () => import('./wire.bench.ts'),
   ingest: () => import('./ingest.bench.ts'),
+  kafka: () => import('./kafka.bench.ts'),
   latency: () => import('./latency.bench.ts'),
   digest: () => import('./digest.bench.ts'),
   queries: () => import('./queries.bench.ts'),

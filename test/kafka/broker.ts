@@ -25,6 +25,8 @@ export type KafkaOptions = {
 export type KafkaNode = {
   readonly id: number;
   readonly address: string;
+  /** Of the running broker. */
+  pid(): number | undefined;
   /** SIGKILL, SIGSTOP, SIGCONT: what happens to brokers. Resolves when it has ended, where the signal ends it. */
   signal(name: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void>;
   /** Starts it again after its end, with the same data and port. */
@@ -175,6 +177,7 @@ function createNode(place: Place): KafkaNode & { end(): Promise<void> } {
   return {
     id: place.id,
     address: `127.0.0.1:${place.port}`,
+    pid: () => (running() ? child!.pid : undefined),
     signal,
     async start() {
       child = java(place, 'kafka.Kafka', [join(place.folder, 'server.properties')]);

@@ -60,7 +60,7 @@ test('what was decoded ahead is taken once, and says the same as what is decoded
   const [record] = planOf(MIXED).records;
   const facts = (message: ReturnType<typeof readMessage>) =>
     'reason' in message ? message : [message.header, message.sizeBytes, message.span.rows];
-  messages.ahead([record!]);
+  messages.prepare([record!]);
   const ahead = messages.peek(record!);
   assert.deepEqual(facts(ahead!), facts(readMessage(record!)));
   assert.equal(messages.read(record!), ahead);
@@ -73,10 +73,12 @@ test('decoding ahead stops before messages that stand for many rows fill the mem
   const row = blankRow(exit, { image: 'x'.repeat(900) });
   const large = encodeBatch(exit, HEADER, Array(60_000).fill(row));
   const { records } = planOf(Array(8).fill(large));
-  messages.ahead(records);
+  messages.prepare(records);
   const decoded = records.filter((record) => messages.peek(record) !== undefined);
   assert.ok(decoded.length >= 2 && decoded.length <= 3, `${decoded.length} of ${MAX_BLOCK_BYTES} bytes each`);
-  for (const record of records) messages.read(record);
-  messages.ahead(records.slice(0, 1));
+  for (const record of records.slice(1)) messages.read(record);
+  messages.forget(records);
+  assert.equal(messages.peek(records[0]!), undefined);
+  messages.prepare(records.slice(0, 1));
   assert.notEqual(messages.peek(records[0]!), undefined);
 });

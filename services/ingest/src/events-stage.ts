@@ -36,12 +36,12 @@ async function decodeInTurns(messages: MessageReader, records: readonly BusRecor
     slice.push(record);
     sizeBytes += record.value.length;
     if (sizeBytes < SLICE_BYTES) continue;
-    messages.ahead(slice);
+    messages.prepare(slice);
     await turn();
     slice = [];
     sizeBytes = 0;
   }
-  messages.ahead(slice);
+  messages.prepare(slice);
 }
 
 /** All inserts have ended when it resolves or rejects: a repeat never runs beside what it repeats. */

@@ -52,7 +52,7 @@ export function createIngest({ bus, store, log, metrics, backoff }: IngestOption
     ...common,
     ...EVENTS_PLAN,
     stage: 'ingest',
-    ahead: messages.ahead,
+    ahead: messages,
     process: async (plan) => {
       const outcome = await storeEvents(plan);
       repeats.inc(outcome.repeats);

@@ -1,5 +1,5 @@
 /** Records of the bus as messages: decoded ahead of their plan where there is time, and never twice. */
-import type { BusRecord } from '@bintrail/runtime/bus.ts';
+import type { Ahead, BusRecord } from '@bintrail/runtime/bus.ts';
 import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { EVENTS } from '@bintrail/schemas/events.ts';
 import type { EventDefinition } from '@bintrail/schemas/field.ts';
@@ -42,9 +42,9 @@ export function readMessage(record: BusRecord, gather: Gather = chunkOf): Messag
   return { header, definition, span: gather(definition, batch), sizeBytes };
 }
 
-export type MessageReader = {
+export type MessageReader = Ahead & {
   /** Decodes what will be asked for later; does nothing once {@link MAX_AHEAD_BYTES} wait. */
-  readonly ahead: (records: readonly BusRecord[]) => void;
+  readonly prepare: (records: readonly BusRecord[]) => void;
   /** What was decoded ahead, which is still there for `read`. */
   readonly peek: (record: BusRecord) => Message | DeadRecord | undefined;
   /** The message of a record, which is then forgotten. */
@@ -55,8 +55,15 @@ export function createMessageReader(): MessageReader {
   const gather = createGather();
   const waiting = new Map<BusRecord, Message | DeadRecord>();
   let waitingBytes = 0;
+  const taken = (record: BusRecord): Message | DeadRecord | undefined => {
+    const message = waiting.get(record);
+    if (message === undefined) return undefined;
+    waiting.delete(record);
+    waitingBytes -= sizeOf(message);
+    return message;
+  };
   return {
-    ahead(records) {
+    prepare(records) {
       for (const record of records) {
         if (waitingBytes > MAX_AHEAD_BYTES) return;
         if (waiting.has(record)) continue;
@@ -65,14 +72,9 @@ export function createMessageReader(): MessageReader {
         waitingBytes += sizeOf(message);
       }
     },
+    forget: (records) => records.forEach(taken),
     peek: (record) => waiting.get(record),
-    read(record) {
-      const message = waiting.get(record);
-      if (message === undefined) return readMessage(record);
-      waiting.delete(record);
-      waitingBytes -= sizeOf(message);
-      return message;
-    },
+    read: (record) => taken(record) ?? readMessage(record, gather),
   };
 }
 

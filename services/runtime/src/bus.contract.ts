@@ -137,7 +137,11 @@ const planTests: ContractTest[] = [
       );
       const ahead: BusRecord[] = [];
       const limits = { topic: 't', group: 'g', maxRecords: 3, maxBytes: 1_000 };
-      const held = hold(bus, { ...limits, ahead: (records) => ahead.push(...records) });
+      const forgotten: BusRecord[] = [];
+      const held = hold(bus, {
+        ...limits,
+        ahead: { prepare: (records) => ahead.push(...records), forget: (records) => forgotten.push(...records) },
+      });
       const first = await held.next();
       // An adapter has time for it here, and need not use it.
       await delay(100);
@@ -149,6 +153,7 @@ const planTests: ContractTest[] = [
         ['3', '4', '5'],
       );
       for (const [n, record] of ahead.slice(0, 3).entries()) assert.equal(record, second.plan.records[n]);
+      assert.deepEqual(forgotten, []);
       await letGo(bus);
       // What was only handed ahead belongs to no plan: the next process gets what is in hand, then the rest.
       const plans = await take(await openFor(t, adapter, location), limits, 7);

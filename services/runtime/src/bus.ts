@@ -39,12 +39,18 @@ export type SubscribeOptions = {
   /** A plan closes at this many records or bytes, whichever comes first; one record larger than that goes alone. */
   readonly maxRecords: number;
   readonly maxBytes: number;
-  /**
-   * A hint that an adapter may leave unused: while a plan is with its handler, the records behind it may be read and
-   * handed here, in order. They are bytes only: no plan is made of them, and nothing may be done but preparing, since
-   * they come again, as the same objects, in the plans that follow, or after a crash as others.
-   */
-  readonly ahead?: (records: readonly BusRecord[]) => void;
+  readonly ahead?: Ahead;
+};
+
+/**
+ * A hint that an adapter may leave unused: while a plan is with its handler, the records behind it may be read and handed
+ * to `prepare`, in order. They are bytes only: no plan is made of them, and nothing may be done but preparing. They come
+ * again, as the same objects, in the plans that follow, or are handed to `forget`: their partition went to another
+ * process, or somebody else took the plan.
+ */
+export type Ahead = {
+  readonly prepare: (records: readonly BusRecord[]) => void;
+  readonly forget: (records: readonly BusRecord[]) => void;
 };
 
 export type Subscription = {

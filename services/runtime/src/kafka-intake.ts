@@ -15,6 +15,8 @@ export type Intake = {
   restart(offset: number): void;
   /** Where a batch that begins at `from` ends: by the limits, or with what is here. Undefined when nothing is here. */
   batchEnd(limits: Limits): number | undefined;
+  /** Records from `from` on that the next batch would hold, up to so many bytes; at least one where there is one. */
+  slice(from: number, limits: Limits, maxBytes: number): BusRecord[];
   /** When the oldest record here was published. */
   oldestMs(): number | undefined;
   /** The records before `to`, which are no longer kept then. */
@@ -58,6 +60,13 @@ export function createIntake(start: number): Intake {
       announce();
     },
     batchEnd: (limits) => (records.length === 0 ? undefined : records[countOf(records, limits) - 1]!.offset + 1),
+    slice(from, limits, maxBytes) {
+      const count = records.length === 0 ? 0 : countOf(records, limits);
+      const first = records.findIndex(({ offset }) => offset >= from);
+      if (first === -1 || first >= count) return [];
+      const rest = records.slice(first, count);
+      return rest.slice(0, countOf(rest, { maxRecords: rest.length, maxBytes }));
+    },
     oldestMs: () => records[0]?.publishedAtMs,
     take(to) {
       const end = records.findIndex(({ offset }) => offset >= to);

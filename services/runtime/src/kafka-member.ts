@@ -59,8 +59,8 @@ export class TenureOver extends Error {
 
 /** A goodbye that is not answered by then will not be: the group learns of it by the session timeout. */
 const GOODBYE_MS = 3_000;
-const PARTITION_FETCH_BYTES = 4 * 1024 * 1024;
-const FETCH_BYTES = 16 * 1024 * 1024;
+/** How much one fetch may bring: of a partition, and of all that one broker leads. */
+export const FETCH_LIMITS = { maxBytesPerPartition: 4 * 1024 * 1024, maxBytes: 16 * 1024 * 1024 };
 
 /**
  * A member of a group until `signal` aborts. kafkajs' own restarts are off: whatever ends its consumer ends this one, and
@@ -110,8 +110,7 @@ function createConsumer({ kafka }: KafkaClient, { groupId, timing }: MemberOptio
     rebalanceTimeout: timing.rebalanceTimeoutMs,
     heartbeatInterval: timing.heartbeatMs,
     maxWaitTimeInMs: timing.maxWaitMs,
-    maxBytesPerPartition: PARTITION_FETCH_BYTES,
-    maxBytes: FETCH_BYTES,
+    ...FETCH_LIMITS,
     allowAutoTopicCreation: false,
   });
 }

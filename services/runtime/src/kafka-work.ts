@@ -1,4 +1,5 @@
 import type { BusRecord, Plan, SubscribeOptions } from './bus.ts';
+import { createHandingAhead, type HandingAhead } from './kafka-ahead.ts';
 import type { Desk } from './kafka-desk.ts';
 import { busFault, isOutOfMembership } from './kafka-errors.ts';
 import { type Tenure, TenureOver } from './kafka-member.ts';
@@ -34,6 +35,7 @@ type Planned = NonNullable<Progress['plan']>;
 /** Plans, hands out and acknowledges one batch after the other, until the tenure or the subscription ends. */
 export async function work(job: Work, start: Progress): Promise<void> {
   const { intake } = job.desk;
+  const ahead = createHandingAhead(intake, job.options, () => going(job));
   const wake = (): void => intake.wake();
   job.stopping.addEventListener('abort', wake, { once: true });
   try {
@@ -45,7 +47,7 @@ export async function work(job: Work, start: Progress): Promise<void> {
       if (plan === undefined || records === undefined) return;
       // Its records are gone from the log, and what is here begins behind them.
       if (records !== 'gone') {
-        if (!handled) await hand(job, plan.bounds, records);
+        if (!handled) await hand(job, plan.bounds, records, ahead);
         const next: Progress['plan'] = going(job) ? planOf(job) : undefined;
         if (!(await commit(job, { acked: plan.bounds.to, plan: next }))) return;
         job.hands.delete(job.partition);
@@ -55,6 +57,7 @@ export async function work(job: Work, start: Progress): Promise<void> {
     }
   } finally {
     job.stopping.removeEventListener('abort', wake);
+    ahead.end();
   }
 }
 
@@ -104,12 +107,13 @@ async function collect(job: Work, { from, to }: Bounds): Promise<BusRecord[] | '
   return undefined;
 }
 
-async function hand(job: Work, bounds: Bounds, records: BusRecord[]): Promise<void> {
+async function hand(job: Work, bounds: Bounds, records: BusRecord[], ahead: HandingAhead): Promise<void> {
   const { hands, partition, busId, handler, options } = job;
   const { promise: finished, resolve } = Promise.withResolvers<boolean>();
   hands.set(partition, { busId, bounds, finished });
   try {
-    await handler({ busId, topic: options.topic, group: options.group, partition, ...bounds, records });
+    const handled = handler({ busId, topic: options.topic, group: options.group, partition, ...bounds, records });
+    await Promise.all([handled, ahead.during(handled)]);
     resolve(true);
   } finally {
     resolve(false);

@@ -5,19 +5,19 @@ import { busError } from './sqlite-file.ts';
 import type { TopicLog } from './sqlite-log.ts';
 
 /** Reads, while a plan is with its handler, what the next one will begin with: bytes only, no plan is made of them. */
-export type Ahead = {
+export type ReadingAhead = {
   /** Reads from this offset on, at most what a plan may hold. */
   start(topic: TopicLog, from: number): void;
   /** Resolves when nothing is read any more; rejects with what the subscriber threw. */
   stop(): Promise<void>;
-  /** What was read of [from, to) without a gap from `from` on; it is then forgotten. */
+  /** What was read of [from, to) without a gap from `from` on; the rest is forgotten. */
   take(from: number, to: number): BusRecord[];
 };
 
 /** Smaller than what a plan is read by: whoever has the plan in hand comes first. */
 const SLICE_BYTES = 256 * 1024;
 
-export function createAhead(options: SubscribeOptions): Ahead {
+export function createAhead(options: SubscribeOptions): ReadingAhead {
   let records: BusRecord[] = [];
   let stopped = true;
   let running: Promise<void> = Promise.resolve();
@@ -31,7 +31,7 @@ export function createAhead(options: SubscribeOptions): Ahead {
       if (slice === undefined || last === undefined) return;
       for (const record of slice) records.push(record);
       next = last.offset + 1;
-      options.ahead?.(slice);
+      options.ahead?.prepare(slice);
       await turn();
     }
   };
@@ -48,9 +48,12 @@ export function createAhead(options: SubscribeOptions): Ahead {
       await running;
     },
     take(from, to) {
-      const taken = records[0] === undefined || records[0].offset < from ? [] : records;
+      const follows = records[0] !== undefined && records[0].offset >= from;
+      const taken = follows ? records.filter(({ offset }) => offset < to) : [];
+      const left = records.slice(taken.length);
       records = [];
-      return taken.filter(({ offset }) => offset < to);
+      if (left.length > 0) options.ahead?.forget(left);
+      return taken;
     },
   };
 }

@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { COMPACTED, hold, letGo, message, newLocation, take, text, until, wide } from './bus.contract.kit.ts';
 import { busContract } from './bus.contract.ts';
-import type { Bus } from './bus.ts';
+import type { Bus, BusRecord } from './bus.ts';
 import { SetupError, Transient } from './errors.ts';
 import { open } from './sqlite-bus.contract.ts';
 import { openSqliteBus, type SqliteBusOptions } from './sqlite-bus.ts';
@@ -74,7 +74,8 @@ test('the records of the next plan are handed ahead while one is in hand, no mor
   );
   const ahead: string[] = [];
   const limits = { topic: 't', group: 'g', maxRecords: 2, maxBytes: 100 };
-  const group = hold(bus, { ...limits, ahead: (records) => ahead.push(...records.map(({ value }) => text(value))) });
+  const prepare = (records: readonly BusRecord[]) => ahead.push(...records.map(({ value }) => text(value)));
+  const group = hold(bus, { ...limits, ahead: { prepare, forget: () => assert.fail() } });
   const first = await group.next();
   await until('they are read', () => ahead.length > 0);
   assert.deepEqual(ahead, ['c', 'd']);
@@ -89,7 +90,7 @@ test('a subscriber that throws on what comes ahead rejects done', async (t) => {
     throw new RangeError('no');
   };
   const subscription = bus.subscribe(
-    { topic: 't', group: 'g', maxRecords: 1, maxBytes: 100, ahead: fail },
+    { topic: 't', group: 'g', maxRecords: 1, maxBytes: 100, ahead: { prepare: fail, forget() {} } },
     async () => {
       await new Promise((resolve) => setTimeout(resolve, 50));
     },

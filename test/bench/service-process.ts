@@ -1,0 +1,40 @@
+/** A service as a fleet runs it: a process of its own, its settings in the environment. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+export type ServiceProcess = { readonly pid: number; stop(): Promise<void> };
+
+/** Resolves when it is up. `flags` are Node's. */
+export async function startService(
+  name: 'ingest' | 'detect',
+  env: Readonly<Record<string, string>>,
+  flags: readonly string[] = [],
+): Promise<ServiceProcess> {
+  const main = fileURLToPath(new URL(`../../services/${name}/src/main.ts`, import.meta.url));
+  const child = spawn(process.execPath, [...flags, main], {
+    env: { ...process.env, BINTRAIL_OPS_PORT: '0', ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const exited = once(child, 'exit');
+  let printed = '';
+  const up = new Promise<void>((resolve) => {
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      printed += text;
+      if (printed.includes('"msg":"up"')) resolve();
+    });
+  });
+  await Promise.race([
+    up,
+    exited.then(([code]) => {
+      throw new Error(`${name} ended with ${code}: ${printed}`);
+    }),
+  ]);
+  return {
+    pid: child.pid!,
+    async stop() {
+      child.kill('SIGTERM');
+      await exited;
+    },
+  };
+}
