@@ -9,6 +9,7 @@ export const BENCHES: Readonly<Record<string, Loader>> = {
   wire: () => import('./wire.bench.ts'),
   ingest: () => import('./ingest.bench.ts'),
   kafka: () => import('./kafka.bench.ts'),
+  fleet: () => import('./fleet.bench.ts'),
   latency: () => import('./latency.bench.ts'),
   digest: () => import('./digest.bench.ts'),
   queries: () => import('./queries.bench.ts'),

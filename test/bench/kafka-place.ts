@@ -27,6 +27,8 @@ export async function openKafkaPlace(): Promise<KafkaPlace> {
   const folder = tempFolder('kafka');
   const [cluster, { store, engine, close }] = await Promise.all([startKafka({ brokers: 1, folder }), openTestStore()]);
   const { url, username, password, database } = engine;
+  // Nobody waits for it: an engine that ends by itself ends the bench.
+  engine.done.then(() => {});
   return {
     store,
     folder,

@@ -17,6 +17,7 @@ export async function startService(
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const exited = once(child, 'exit');
+  let stopping = false;
   let printed = '';
   const up = new Promise<void>((resolve) => {
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -24,15 +25,15 @@ export async function startService(
       if (printed.includes('"msg":"up"')) resolve();
     });
   });
-  await Promise.race([
-    up,
-    exited.then(([code]) => {
-      throw new Error(`${name} ended with ${code}: ${printed}`);
-    }),
-  ]);
+  // Nobody waits for it once the service is up: a service that ends by itself ends the bench.
+  const failed = exited.then(([code, signal]) => {
+    if (!stopping) throw new Error(`${name} ended with ${code ?? signal}: ${printed.slice(-2_000)}`);
+  });
+  await Promise.race([up, failed]);
   return {
     pid: child.pid!,
     async stop() {
+      stopping = true;
       child.kill('SIGTERM');
       await exited;
     },

@@ -28,8 +28,14 @@ export type Ingest = {
 
 // Many small messages make one block: an INSERT costs milliseconds however few rows it has, and the last rows of one of
 // 100 thousand half of what those of one of 50 thousand cost. What a plan may blow up to does not matter, its blocks are
-// cut by their own limits.
-const EVENTS_PLAN = { topic: TOPICS.events, group: INGEST_GROUP, maxRecords: 16_384, maxBytes: 16 * 1024 * 1024 };
+// cut by their own limits. Of a fleet's bus one copy has several partitions, each with plans of its own.
+const EVENTS_PLAN = {
+  topic: TOPICS.events,
+  group: INGEST_GROUP,
+  maxRecords: 16_384,
+  maxBytes: 16 * 1024 * 1024,
+  gatherMs: 250,
+};
 const FINDINGS_PLAN = {
   topic: TOPICS.findings,
   group: 'ingest-findings',

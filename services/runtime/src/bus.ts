@@ -39,6 +39,11 @@ export type SubscribeOptions = {
   /** A plan closes at this many records or bytes, whichever comes first; one record larger than that goes alone. */
   readonly maxRecords: number;
   readonly maxBytes: number;
+  /**
+   * A hint that an adapter may leave unused: a plan that is not full waits for more until its oldest record has been here
+   * for so long. For a stage that pays by the plan, where many partitions would make many small ones.
+   */
+  readonly gatherMs?: number;
   readonly ahead?: Ahead;
 };
 

@@ -51,6 +51,19 @@ test('a batch ends by records, by bytes, or with what is here; its first record 
   assert.equal(intake.batchEnd({ maxRecords: 100, maxBytes: 100 }), 3);
 });
 
+test('a batch that is not full waits for more, from when its oldest record came', () => {
+  const intake = createIntake(0);
+  const gather = { ...wide, gatherMs: 60_000 };
+  assert.equal(intake.waitMs(gather), undefined);
+  intake.accept(arrival(0, { 0: 60, 1: 50 }, 2));
+  assert.equal(intake.waitMs(wide), 0);
+  assert(intake.waitMs(gather)! > 0 && intake.waitMs(gather)! <= 60_000);
+  assert.equal(intake.waitMs({ ...gather, maxRecords: 2 }), 0);
+  assert.equal(intake.waitMs({ ...gather, maxBytes: 100 }), 0);
+  intake.take(2);
+  assert.equal(intake.waitMs(gather), undefined);
+});
+
 test('it says when more than so many batches are here, and forgets everything at a restart', () => {
   const intake = createIntake(0);
   intake.accept(arrival(0, { 0: 600, 1: 600 }, 2));

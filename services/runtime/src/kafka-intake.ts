@@ -1,7 +1,7 @@
 import type { BusRecord, SubscribeOptions } from './bus.ts';
 import type { Arrival } from './kafka-member.ts';
 
-type Limits = Pick<SubscribeOptions, 'maxRecords' | 'maxBytes'>;
+type Limits = Pick<SubscribeOptions, 'maxRecords' | 'maxBytes' | 'gatherMs'>;
 
 /** What was fetched of one partition and not yet handed out: always one piece of the log, without a hole. */
 export type Intake = {
@@ -15,6 +15,8 @@ export type Intake = {
   restart(offset: number): void;
   /** Where a batch that begins at `from` ends: by the limits, or with what is here. Undefined when nothing is here. */
   batchEnd(limits: Limits): number | undefined;
+  /** How long that batch should wait for more; 0 when it is full. Undefined when nothing is here. */
+  waitMs(limits: Limits): number | undefined;
   /** Records from `from` on that the next batch would hold, up to so many bytes; at least one where there is one. */
   slice(from: number, limits: Limits, maxBytes: number): BusRecord[];
   /** When the oldest record here was published. */
@@ -33,6 +35,8 @@ export function createIntake(start: number): Intake {
   let bytes = 0;
   let begin = start;
   let next = start;
+  /** What came when, oldest first: each up to an offset. */
+  let arrivals: { readonly next: number; readonly atMs: number }[] = [];
   let change = Promise.withResolvers<void>();
   const announce = (): void => {
     change.resolve();
@@ -49,17 +53,25 @@ export function createIntake(start: number): Intake {
         bytes += record.value.byteLength;
       }
       next = arrival.next;
+      if (arrival.records.length > 0) arrivals.push({ next, atMs: performance.now() });
       announce();
       return true;
     },
     restart(offset) {
       records = [];
+      arrivals = [];
       bytes = 0;
       begin = offset;
       next = offset;
       announce();
     },
     batchEnd: (limits) => (records.length === 0 ? undefined : records[countOf(records, limits) - 1]!.offset + 1),
+    waitMs(limits) {
+      if (records.length === 0) return undefined;
+      const count = countOf(records, limits);
+      if (count < records.length || count === limits.maxRecords) return 0;
+      return Math.max(0, arrivals[0]!.atMs + (limits.gatherMs ?? 0) - performance.now());
+    },
     slice(from, limits, maxBytes) {
       const count = records.length === 0 ? 0 : countOf(records, limits);
       const first = records.findIndex(({ offset }) => offset >= from);
@@ -72,6 +84,7 @@ export function createIntake(start: number): Intake {
       const end = records.findIndex(({ offset }) => offset >= to);
       const taken = records.splice(0, end === -1 ? records.length : end);
       begin = to;
+      arrivals = arrivals.filter((arrival) => arrival.next > to);
       bytes -= taken.reduce((sum, { value }) => sum + value.byteLength, 0);
       return taken;
     },

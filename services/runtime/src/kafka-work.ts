@@ -77,7 +77,7 @@ async function wasHandled({ hands, partition, busId }: Work, plan: Planned | und
 
 function planOf({ desk: { intake }, options }: Work): Planned | undefined {
   const to = intake.batchEnd(options);
-  if (to === undefined) return undefined;
+  if (to === undefined || intake.waitMs(options) !== 0) return undefined;
   return { bounds: { from: intake.begin(), to, atMs: Date.now() }, oldestMs: intake.oldestMs()! };
 }
 
@@ -86,7 +86,12 @@ async function planNext(job: Work): Promise<Planned | undefined> {
   while (going(job)) {
     const plan = planOf(job);
     if (plan !== undefined) return (await commit(job, { acked: plan.bounds.from, plan })) ? plan : undefined;
-    await job.desk.intake.changed();
+    const { intake } = job.desk;
+    const waitMs = intake.waitMs(job.options);
+    // A fraction of a millisecond is none to a timer.
+    const timer = waitMs === undefined ? undefined : setTimeout(intake.wake, Math.ceil(waitMs));
+    await intake.changed();
+    clearTimeout(timer);
   }
   return undefined;
 }

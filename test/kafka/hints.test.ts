@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hold, message, newLocation, openFor, text, until } from '@bintrail/runtime/bus.contract.kit.ts';
+import { type Held, hold, message, newLocation, openFor, text, until } from '@bintrail/runtime/bus.contract.kit.ts';
 import type { BusRecord } from '@bintrail/runtime/bus.ts';
 import { open } from './contract.adapter.ts';
 import { kafkaForTests } from './for-tests.ts';
@@ -78,6 +78,22 @@ test('what was handed ahead before a rebalance comes in a plan as the same objec
   await Promise.race([...going, done]);
   const forgotten = new Set<BusRecord>(watch.forgotten);
   for (const record of watch.prepared) assert.notEqual(forgotten.has(record), taken.has(record));
+});
+
+test('a plan that is not full waits for more, but not for ever', async (t) => {
+  const bus = await openFor(t, adapter, await newLocation());
+  const publish = (value: string) => bus.publish('t', [message('k', value)]);
+  const values = ({ plan }: Held) => plan.records.map((record) => text(record.value));
+  const full = hold(bus, { ...limits, gatherMs: 60_000 });
+  const late = hold(bus, { ...limits, group: 'late', maxRecords: 10, gatherMs: 200 });
+  await publish('a');
+  const alone = await late.next();
+  assert.deepEqual(values(alone), ['a']);
+  alone.acknowledge();
+  await publish('b');
+  const both = await full.next();
+  assert.deepEqual(values(both), ['a', 'b']);
+  both.acknowledge();
 });
 
 test('a subscriber that throws on what comes ahead rejects done', async (t) => {

@@ -1,0 +1,175 @@
+/** A fleet over Kafka into ClickHouse at a steady rate: how long an event takes, and what each stage costs. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { openKafkaBus } from '@bintrail/runtime/kafka-bus.ts';
+import type { KafkaConnection } from '@bintrail/runtime/kafka-settings.ts';
+import type { Store } from '@bintrail/runtime/store.ts';
+import { INGEST_GROUP, TOPICS } from '@bintrail/schemas/topics.ts';
+import { whyNoKafka } from '../kafka/broker.ts';
+import { latenciesOf, watchAcknowledged } from './acknowledged.ts';
+import type { Bench, Figure } from './bench.ts';
+import type { LoadOptions, LoadReport } from './fleet-load.child.ts';
+import { type KafkaPlace, log, openKafkaPlace } from './kafka-place.ts';
+import { startService } from './service-process.ts';
+import { quantile, single } from './stats.ts';
+import { numberText } from './table.ts';
+
+/** Events a second, and the exec rows a message then has at most, where each node sends its messages twice a second. */
+const LOADS = [
+  { eventsPerS: 1_000, maxRows: 1 },
+  { eventsPerS: 10_000, maxRows: 10 },
+  { eventsPerS: 50_000, maxRows: 50 },
+] as const;
+const NODES = 500;
+const PARTITIONS = 12;
+/** Not counted: programs are compiled, plans find their size. */
+const WARM_S = 5;
+const MEASURED_S = 15;
+const EVENTS_UNIT = 10_000;
+
+async function run(): Promise<Figure[]> {
+  const place = await openKafkaPlace();
+  const measured: Measured[] = [];
+  for (const load of LOADS) measured.push(await measure(place, load));
+  const disk = await storeBytes(place.store);
+  await place.close();
+  return [...measured.flatMap(latencyFigures), ...measured.flatMap(costFigures), ...sizeFigures(measured, disk)];
+}
+
+type Measured = {
+  readonly eventsPerS: number;
+  readonly latenciesMs: readonly number[];
+  /** How late the generator itself was at worst. */
+  readonly latestMs: number;
+  readonly cpu: readonly { readonly stage: string; readonly seconds: number }[];
+  readonly events: number;
+  readonly topicBytes: number;
+};
+
+async function measure(place: KafkaPlace, { eventsPerS, maxRows }: (typeof LOADS)[number]): Promise<Measured> {
+  const connection = await place.newTopics(PARTITIONS);
+  const topic = connection.prefix + TOPICS.events;
+  const env = { ...place.env, KAFKA_PREFIX: connection.prefix };
+  const [ingest, detect] = await Promise.all([startService('ingest', env), startService('detect', env)]);
+  const pids = { ingest: ingest.pid, detect: detect.pid, ...place.pids };
+  const seconds = WARM_S + MEASURED_S;
+  const load = await startLoad({ connection, seed: 1, nodes: NODES, maxRows, eventsPerS, seconds });
+  const watch = await watchAcknowledged(connection, topic, `${topic}.${INGEST_GROUP}`);
+  const beganMs = Date.now();
+  load.go();
+  await delay(WARM_S * 1_000);
+  const before = cpuSeconds(pids);
+  await delay(MEASURED_S * 1_000);
+  const cpu = cpuSeconds(pids).map(({ stage, seconds: sum }, index) => ({
+    stage,
+    seconds: sum - before[index]!.seconds,
+  }));
+  const { sent, latestMs } = await load.report;
+  await drained(connection);
+  await watch.close();
+  const counted = sent.filter(({ dueMs }) => dueMs >= beganMs + WARM_S * 1_000);
+  const latenciesMs = await latenciesOf(place.store, counted, watch.seen);
+  await Promise.all([ingest.stop(), detect.stop()]);
+  const events = sent.reduce((sum, { rows }) => sum + rows, 0);
+  return { eventsPerS, latenciesMs, latestMs, cpu, events, topicBytes: topicBytes(place.folder, topic) };
+}
+
+async function startLoad(options: LoadOptions): Promise<{ go(): void; report: Promise<LoadReport> }> {
+  const child = fork(fileURLToPath(new URL('./fleet-load.child.ts', import.meta.url)), [JSON.stringify(options)]);
+  const failed = once(child, 'exit').then(([code]) => {
+    throw new Error(`the fleet ended with ${code}`);
+  });
+  failed.catch(() => {});
+  await Promise.race([once(child, 'message'), failed]);
+  const report = once(child, 'message').then(([message]) => message as LoadReport);
+  return { go: () => child.send('go'), report: Promise.race([report, failed]) };
+}
+
+async function drained(connection: KafkaConnection): Promise<void> {
+  const bus = openKafkaBus({ connection, log });
+  for (const group of [INGEST_GROUP, 'detect'])
+    while ((await bus.lag(TOPICS.events, group)).records > 0) await delay(20);
+  await bus.close();
+}
+
+/** A second of CPU time is so many of these on every Linux (proc(5), sysconf(_SC_CLK_TCK)). */
+const TICKS_PER_S = 100;
+
+/** Of all threads, also those that have ended: fields 14 and 15 of /proc/pid/stat, user and system. */
+function cpuSeconds(pids: Readonly<Record<string, number>>) {
+  return Object.entries(pids).map(([stage, pid]) => {
+    const [, fields] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(/\) /);
+    const [user, system] = fields!.split(' ').slice(11, 13).map(Number) as [number, number];
+    return { stage, seconds: (user + system) / TICKS_PER_S };
+  });
+}
+
+/** What the broker keeps of a topic, indexes left out: they have a fixed size here. */
+function topicBytes(folder: string, topic: string): number {
+  const data = join(folder, 'node-1', 'data');
+  const partitions = readdirSync(data).filter((name) => name.startsWith(`${topic}-`));
+  const logs = partitions.flatMap((name) =>
+    readdirSync(join(data, name))
+      .filter((file) => file.endsWith('.log'))
+      .map((file) => join(data, name, file)),
+  );
+  return logs.reduce((sum, file) => sum + statSync(file).size, 0);
+}
+
+async function storeBytes(store: Store): Promise<number> {
+  const [sum] = await store.query<{ bytes: number }>(
+    `SELECT toFloat64(sum(bytes_on_disk)) AS bytes FROM system.parts WHERE active AND database = currentDatabase()`,
+  );
+  return sum!.bytes;
+}
+
+function latencyFigures({ eventsPerS, latenciesMs, latestMs }: Measured): Figure[] {
+  const at = (q: number) => single(quantile(latenciesMs, q), latenciesMs.length);
+  const rate = `${numberText(eventsPerS)} events/s`;
+  const worst = numberText(at(1).median);
+  return [
+    { what: `publish → row visible, median at ${rate}`, unit: 'ms', value: at(0.5) },
+    {
+      ...{ what: `publish → row visible, 99th percentile at ${rate}`, unit: 'ms', value: at(0.99) },
+      detail: `the longest ${worst} ms; the generator was late by ${numberText(latestMs)} ms at most`,
+      ...(eventsPerS === 50_000 && { aim: { of: 'value', op: '≤', value: 1_000 } as const, whyMissed: WHY_LATE }),
+    },
+  ];
+}
+
+const WHY_LATE = 'two cores carry the fleet, the broker, the engine, ingest and detect together.';
+
+function costFigures({ eventsPerS, cpu }: Measured): Figure[] {
+  const units = (eventsPerS * MEASURED_S) / EVENTS_UNIT;
+  return cpu.map(({ stage, seconds }) => ({
+    what: `CPU for 10,000 events, ${stage}, at ${numberText(eventsPerS)} events/s`,
+    ...{ unit: 's', value: single(seconds / units) },
+  }));
+}
+
+function sizeFigures(measured: readonly Measured[], diskBytes: number): Figure[] {
+  const events = measured.reduce((sum, load) => sum + load.events, 0);
+  return [
+    ...measured.map((load) => ({
+      what: `on the broker's disk, at ${numberText(load.eventsPerS)} events/s`,
+      ...{ unit: 'B/event', value: single(load.topicBytes / load.events) },
+    })),
+    { what: 'on the disk of the store, with all roll-ups', unit: 'B/event', value: single(diskBytes / events) },
+  ];
+}
+
+export const bench: Bench = {
+  name: 'fleet',
+  title: 'A fleet over Kafka',
+  method:
+    `${NODES} simulated nodes (test/src/fleet: execs, exits, late digests) that send their messages twice a second through one producer, ` +
+    `from a process of its own; one broker, ${PARTITIONS} partitions, one ingest, one detect and one engine, all on this machine. ` +
+    `${MEASURED_S} s of each rate after ${WARM_S} s of warming up. A latency runs from when a message was due to the ` +
+    'acknowledgement of its plan, looked for every 10 ms: its rows are visible before. CPU time from /proc, of all threads.',
+  whyNotHere: whyNoKafka,
+  run,
+};
