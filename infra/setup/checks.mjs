@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { ADMIN_FOLDERS, findClang, findCommand, findCompiler } from './commands.mjs';
 import { installCommand } from './packages.mjs';
@@ -37,9 +37,10 @@ function canWrite(file) {
  *   containers?: boolean, base?: string}} context `writes`: the folders set-up will write to; `kafka`: a broker will be
  *   run, from jars fetched or not yet; `containers`: some will be run; `base`: the root of the file system to look at
  * @returns {{name, purpose, packages?: object, remedy?: string, always?: boolean, blocks?: string[],
- *   onlyProbes?: boolean, onlyKafka?: boolean, onlyContainers?: boolean}[]} `packages`: its name by package manager;
- *   `always`: nothing works without it; `blocks`: the build tools that cannot run without it; `onlyProbes`: a replay does
- *   without it; `onlyKafka`: only the broker of the tests wants it; `onlyContainers`: only the containers of the tests
+ *   onlyProbes?: boolean, onlyKafka?: boolean, onlyContainers?: boolean, onlyOneTest?: boolean}[]} `packages`: its
+ *   name by package manager; `always`: nothing works without it; `blocks`: the build tools that cannot run without it;
+ *   `onlyProbes`: a replay does without it; `onlyKafka`: only the broker of the tests wants it; `onlyContainers`: only the
+ *   containers of the tests; `onlyOneTest`: no ring is skipped, one test is
  */
 export function findMissing({ mode, env, builds, writes, kafka, containers, base = '/' }) {
   const missing = [...missingPlatform(mode, env), ...missingAccess(writes)];
@@ -59,6 +60,8 @@ export function findMissing({ mode, env, builds, writes, kafka, containers, base
   }
   if (kafka && findCommand(['java'], env) === undefined) missing.push(JAVA);
   if (kafka && !kafka.fetched && findCommand(['mvn'], env) === undefined) missing.push(MAVEN);
+  if (kafka && findCommand(['kcat'], env) === undefined) missing.push(KCAT);
+  if (kafka && !hasPythonPackage('cbor2', base)) missing.push(CBOR2);
   if (containers) {
     const isThere = ({ name }) => findCommand([name], env) !== undefined || inFolders(ADMIN_FOLDERS, name, base);
     missing.push(...CONTAINER_PARTS.filter((part) => !isThere(part)));
@@ -213,6 +216,31 @@ const CONTAINER_PARTS = [
     onlyContainers: true,
   },
 ];
+
+const KCAT = {
+  name: 'kcat',
+  purpose: 'reads the topics in a test as another client than ours (librdkafka)',
+  packages: { 'apt-get': 'kcat', apk: 'kcat' },
+  onlyOneTest: true,
+};
+
+const CBOR2 = {
+  name: 'cbor2',
+  purpose: "decodes a message in a test as another program than ours (Python's own interpreter)",
+  packages: { 'apt-get': 'python3-cbor2', dnf: 'python3-cbor2', apk: 'py3-cbor2', pacman: 'python-cbor2' },
+  onlyOneTest: true,
+};
+
+/** Of the system's own Python: one that a user brought along may be another. */
+function hasPythonPackage(name, base) {
+  const library = path.join(base, 'usr/lib');
+  const pythons = existsSync(library) ? readdirSync(library).filter((folder) => folder.startsWith('python3')) : [];
+  return inFolders(
+    pythons.flatMap((folder) => ['dist-packages', 'site-packages'].map((kind) => `usr/lib/${folder}/${kind}`)),
+    name,
+    base,
+  );
+}
 
 /** All that is missing in one text: what each thing is for, and the exact command that brings what a package brings. */
 export function describeMissing(missing, env) {

@@ -50,10 +50,15 @@ describe('on Linux', { skip: process.platform !== 'linux' && 'this is not Linux'
     for (const name of ['npm', 'apt-get']) write(path.join(commands, name), '', 0o755);
     const of = (kafka) => findMissing({ mode: 'test', env: { PATH: commands }, builds: [], writes: [], kafka, base });
     assert.deepEqual(names(of(undefined)), []);
-    assert.deepEqual(names(of({ fetched: true })), ['java']);
-    assert.deepEqual(names(of({ fetched: false })), ['java', 'mvn']);
-    assert.match(installCommand(of({ fetched: false }), { PATH: commands }), / default-jre-headless maven$/);
+    assert.deepEqual(names(of({ fetched: true })), ['cbor2', 'java', 'kcat']);
+    assert.deepEqual(names(of({ fetched: false })), ['cbor2', 'java', 'kcat', 'mvn']);
+    const command = installCommand(of({ fetched: false }), { PATH: commands });
+    assert.match(command, / default-jre-headless maven kcat python3-cbor2$/);
     write(path.join(commands, 'java'), '', 0o755);
+    // Two tests do without these.
+    assert.ok(of({ fetched: true }).every(({ onlyOneTest }) => onlyOneTest));
+    write(path.join(commands, 'kcat'), '', 0o755);
+    write(path.join(base, 'usr/lib/python3/dist-packages/cbor2/__init__.py'), '');
     assert.deepEqual(names(of({ fetched: true })), []);
   });
 

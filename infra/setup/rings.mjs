@@ -28,7 +28,7 @@ const RINGS = [
     title: 'end to end',
     args: ['test', '--filter=@bintrail/test'],
     tasksAtATime: 1,
-    lacks: (need) => !need.onlyKafka && !need.onlyContainers,
+    lacks: (need) => !need.onlyKafka && !need.onlyContainers && !need.onlyOneTest,
   },
 ];
 

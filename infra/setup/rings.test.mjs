@@ -99,6 +99,11 @@ describe('rings under the real turbo', { skip }, () => {
     assert.equal(status, 0);
   });
 
+  test('what only one test wants skips no ring', (t) => {
+    const { stdout } = runRings(makeRings(t, PASSES), [{ name: 'kcat', onlyOneTest: true }]);
+    assert.doesNotMatch(stdout, /this machine lacks/);
+  });
+
   test('what only the broker of the tests lacks skips the kafka ring, and no other', (t) => {
     const { stdout, lastLine } = runRings(makeRings(t, PASSES), [{ name: 'mvn', onlyKafka: true }]);
     assert.match(stdout, /^ {2}kafka: this machine lacks mvn/m);

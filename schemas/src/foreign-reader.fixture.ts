@@ -43,7 +43,8 @@ export function readWithCborX(bytes: Uint8Array, definition: EventDefinition): F
   return rebuild(cborX.decode(bytes), definition);
 }
 
-function rebuild(message: Map<number, unknown>, { name: event, fields }: EventDefinition): ForeignMessage {
+/** Rows of a message in the form cborg decodes it: maps, typed arrays as tags. */
+export function rebuild(message: Map<number, unknown>, { name: event, fields }: EventDefinition): ForeignMessage {
   const rows = Array.from({ length: Number(message.get(6)) }, (): Record<string, Value> => ({}));
   const keys = publishedKeys(event);
   for (const field of fields) {

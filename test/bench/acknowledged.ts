@@ -45,25 +45,25 @@ export async function watchAcknowledged(connection: KafkaConnection, topic: stri
   };
 }
 
+/** `doneMs`: since the epoch. */
+export type Done = Sent & { readonly doneMs: number };
+
 type StoredMessage = { node: string; seq: number; partition: number; offset: number };
 
-/** Milliseconds from when each message was due to when it was acknowledged; throws when one is not in the store. */
-export async function latenciesOf(
-  store: Store,
-  sent: readonly Sent[],
-  seen: readonly Acknowledged[],
-): Promise<number[]> {
+/** When each message was acknowledged; throws when one is not in the store. */
+export async function doneAt(store: Store, sent: readonly Sent[], seen: readonly Acknowledged[]): Promise<Done[]> {
   const stored = await store.query<StoredMessage>(
     `SELECT node, toUInt32(batch_seq) AS seq, partition, toUInt32(offset) AS offset FROM batches
      WHERE bus_id = (SELECT argMax(bus_id, ingested_at) FROM batches)`,
   );
   const places = new Map(stored.map((message) => [`${message.node} ${message.seq}`, message]));
   const byPartition = Map.groupBy(seen, ({ partition }) => partition);
-  return sent.map(({ node, seq, dueMs }) => {
+  return sent.map((message) => {
+    const { node, seq } = message;
     const place = places.get(`${node} ${seq}`);
     const done = place && firstBehind(byPartition.get(place.partition) ?? [], place.offset);
     if (done === undefined) throw new Error(`message ${seq} of ${node} is not in the store`);
-    return done.atMs - dueMs;
+    return { ...message, doneMs: done.atMs };
   });
 }
 

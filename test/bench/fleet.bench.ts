@@ -10,7 +10,7 @@ import type { KafkaConnection } from '@bintrail/runtime/kafka-settings.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
 import { INGEST_GROUP, TOPICS } from '@bintrail/schemas/topics.ts';
 import { whyNoKafka } from '../kafka/broker.ts';
-import { latenciesOf, watchAcknowledged } from './acknowledged.ts';
+import { type Done, doneAt, watchAcknowledged } from './acknowledged.ts';
 import type { Bench, Figure } from './bench.ts';
 import type { LoadOptions, LoadReport } from './fleet-load.child.ts';
 import { type KafkaPlace, log, openKafkaPlace } from './kafka-place.ts';
@@ -45,7 +45,8 @@ type Measured = {
   readonly latenciesMs: readonly number[];
   /** How late the generator itself was at worst. */
   readonly latestMs: number;
-  readonly cpu: readonly { readonly stage: string; readonly seconds: number }[];
+  /** CPU seconds of each stage for {@link EVENTS_UNIT} events. */
+  readonly cpu: readonly { readonly stage: string; readonly perUnitS: number }[];
   readonly events: number;
   readonly topicBytes: number;
 };
@@ -59,23 +60,27 @@ async function measure(place: KafkaPlace, { eventsPerS, maxRows }: (typeof LOADS
   const seconds = WARM_S + MEASURED_S;
   const load = await startLoad({ connection, seed: 1, nodes: NODES, maxRows, eventsPerS, seconds });
   const watch = await watchAcknowledged(connection, topic, `${topic}.${INGEST_GROUP}`);
-  const beganMs = Date.now();
   load.go();
   await delay(WARM_S * 1_000);
-  const before = cpuSeconds(pids);
-  await delay(MEASURED_S * 1_000);
-  const cpu = cpuSeconds(pids).map(({ stage, seconds: sum }, index) => ({
-    stage,
-    seconds: sum - before[index]!.seconds,
-  }));
+  const [warmMs, before] = [Date.now(), cpuSeconds(pids)];
   const { sent, latestMs } = await load.report;
   await drained(connection);
+  const after = cpuSeconds(pids);
   await watch.close();
-  const counted = sent.filter(({ dueMs }) => dueMs >= beganMs + WARM_S * 1_000);
-  const latenciesMs = await latenciesOf(place.store, counted, watch.seen);
+  const done = await doneAt(place.store, sent, watch.seen);
   await Promise.all([ingest.stop(), detect.stop()]);
-  const events = sent.reduce((sum, { rows }) => sum + rows, 0);
-  return { eventsPerS, latenciesMs, latestMs, cpu, events, topicBytes: topicBytes(place.folder, topic) };
+  const units = rowsOf(done.filter(({ doneMs }) => doneMs >= warmMs)) / EVENTS_UNIT;
+  return {
+    ...{ eventsPerS, latestMs },
+    latenciesMs: done.filter(({ dueMs }) => dueMs >= warmMs).map(({ dueMs, doneMs }) => doneMs - dueMs),
+    cpu: after.map(({ stage, cpuS }, index) => ({ stage, perUnitS: (cpuS - before[index]!.cpuS) / units })),
+    events: rowsOf(done),
+    topicBytes: topicBytes(place.folder, topic),
+  };
+}
+
+function rowsOf(messages: readonly Done[]): number {
+  return messages.reduce((sum, { rows }) => sum + rows, 0);
 }
 
 async function startLoad(options: LoadOptions): Promise<{ go(): void; report: Promise<LoadReport> }> {
@@ -104,7 +109,7 @@ function cpuSeconds(pids: Readonly<Record<string, number>>) {
   return Object.entries(pids).map(([stage, pid]) => {
     const [, fields] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(/\) /);
     const [user, system] = fields!.split(' ').slice(11, 13).map(Number) as [number, number];
-    return { stage, seconds: (user + system) / TICKS_PER_S };
+    return { stage, cpuS: (user + system) / TICKS_PER_S };
   });
 }
 
@@ -144,10 +149,9 @@ function latencyFigures({ eventsPerS, latenciesMs, latestMs }: Measured): Figure
 const WHY_LATE = 'two cores carry the fleet, the broker, the engine, ingest and detect together.';
 
 function costFigures({ eventsPerS, cpu }: Measured): Figure[] {
-  const units = (eventsPerS * MEASURED_S) / EVENTS_UNIT;
-  return cpu.map(({ stage, seconds }) => ({
+  return cpu.map(({ stage, perUnitS }) => ({
     what: `CPU for 10,000 events, ${stage}, at ${numberText(eventsPerS)} events/s`,
-    ...{ unit: 's', value: single(seconds / units) },
+    ...{ unit: 's', value: single(perUnitS) },
   }));
 }
 
