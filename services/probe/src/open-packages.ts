@@ -3,12 +3,18 @@ import { existsSync } from 'node:fs';
 import type { Log } from '@bintrail/runtime/log.ts';
 import { openDpkg } from './package-evidence/dpkg.ts';
 import { createPackageReader } from './package-evidence/package-reader.ts';
-import { createContainerOwners, createForeignHostOwners, createHostOwners, type OwnersOf } from './packages.ts';
+import {
+  type ContainerOwners,
+  createContainerOwners,
+  createForeignHostOwners,
+  createHostOwners,
+  type OwnersOf,
+} from './packages.ts';
 
 export type Packages = {
   readonly ownersOf: OwnersOf;
   /** A process of a container that was there before the probe. */
-  readonly noteProcess: (pid: number, mountNs: number) => void;
+  readonly noteProcess: ContainerOwners['noteProcess'];
   readonly close: () => Promise<void>;
 };
 

@@ -116,13 +116,14 @@ export function createForeignHostOwners(ask: (question: Question) => Promise<Ans
 
 export type ContainerOwners = {
   readonly ownersOf: OwnersOf;
-  /** A process that can be asked by as long as it runs. */
-  readonly noteProcess: (pid: number, mountNs: number) => void;
+  /** A process of a container that can be asked by as long as it runs. */
+  readonly noteProcess: (process: ContainerProcess) => void;
 };
 
-/** Namespaces, each with the processes one can reach it by: the first, which stay longest, and the last. */
+export type ContainerProcess = Pick<Asked, 'pid' | 'mnt_ns' | 'container_id'>;
+
+/** Containers' namespaces, each with the processes one may reach it by: the one that did last time, and the newest. */
 const MAX_NAMESPACES = 4_096;
-const MAX_FIRST = 2;
 const MAX_PIDS = 4;
 
 const [OVERLAY, UPPER_LAYER] = [flagBit('overlay'), flagBit('upper_layer')];
@@ -132,18 +133,21 @@ const [OVERLAY, UPPER_LAYER] = [flagBit('overlay'), flagBit('upper_layer')];
  * said of it in another container.
  */
 export function createContainerOwners(ask: (question: Question) => Promise<Answer>): ContainerOwners {
-  const processes = createLru<number, readonly number[]>(MAX_NAMESPACES);
+  const processes = createLru<string, readonly number[]>(MAX_NAMESPACES);
   const byImage = createLru<string, readonly Owner[]>(MAX_ANSWERS);
-  const noteProcess = (pid: number, mountNs: number) => {
-    const known = processes.touch(mountNs) ?? [];
-    if (known.includes(pid)) return;
-    const kept = known.length < MAX_PIDS ? known : known.filter((_, index) => index !== MAX_FIRST);
-    processes.set(mountNs, [...kept, pid]);
+  // The number of a namespace that ended is given to the next one at once.
+  const namespaceKey = ({ container_id, mnt_ns }: ContainerProcess) => `${mnt_ns} ${container_id}`;
+  const noteProcess = (process: ContainerProcess, answered?: number) => {
+    const key = namespaceKey(process);
+    const [first = process.pid, ...others] = processes.touch(key) ?? [];
+    const pids = new Set([answered ?? first, first, process.pid, ...others]);
+    processes.set(key, [...pids].slice(0, MAX_PIDS));
   };
-  const ownersOf: OwnersOf = async ({ path, flags, file, image, pid, mnt_ns }) => {
-    noteProcess(pid, mnt_ns);
-    const pids = [pid, ...(processes.get(mnt_ns) ?? []).filter((other) => other !== pid)];
-    const answer = await ask({ path, inode: inodeKey(file), where: { pids, mountNs: mnt_ns } });
+  const ownersOf: OwnersOf = async ({ path, flags, file, image, ...process }) => {
+    noteProcess(process);
+    const where = { pids: processes.get(namespaceKey(process)) ?? [], mountNs: process.mnt_ns };
+    const answer = await ask({ path, inode: inodeKey(file), where });
+    noteProcess(process, answer.pid);
     const isOfImage = image !== '' && (flags & (OVERLAY | UPPER_LAYER)) === OVERLAY;
     const key = `${image} ${inodeKey(file)} ${path}`;
     if (answer.outcome === 'gone') return (isOfImage ? byImage.touch(key) : undefined) ?? 'unread';
@@ -151,7 +155,7 @@ export function createContainerOwners(ask: (question: Question) => Promise<Answe
     if (isOfImage && isLasting) byImage.set(key, answer.owners);
     return ownersFrom(answer);
   };
-  return { ownersOf, noteProcess };
+  return { ownersOf, noteProcess: (process) => noteProcess(process) };
 }
 
 function ownersFrom({ outcome, owners }: Answer): readonly Owner[] | 'unread' {

@@ -259,7 +259,7 @@ function takeSnapshot({ bpf, clock, arrived, observer, packages }: World): void 
   for (const row of rows) {
     if (live.has(imageOf(row))) continue;
     observer.onExec(row, clock.nowNs());
-    if (row.container_id !== '') packages.noteProcess(row.pid, row.mnt_ns);
+    if (row.container_id !== '') packages.noteProcess(row);
   }
 }
 

@@ -74,7 +74,8 @@ test('a program that rpm installed in the image', { skip: skip || whyNoRpm() || 
 
 test('whoever writes the database of his container claims, and explains nothing', { skip }, async (t) => {
   const script = `cp ${BUSYBOX} /tmp/evil; echo evil >> /tmp/evil
-    echo /tmp/evil >> /var/lib/dpkg/info/shell.list; cd /; md5sum tmp/evil >> /var/lib/dpkg/info/shell.md5sums
+    cd /var/lib/dpkg/info; cat shell.list > /tmp/list; echo /tmp/evil >> /tmp/list; mv /tmp/list shell.list
+    cd /; md5sum tmp/evil > /tmp/sums; mv /tmp/sums /var/lib/dpkg/info/shell.md5sums
     /tmp/evil true attack; ${TOOL} true innocent; sleep 60`;
   const id = await start(script);
   t.after(() => pod.podman('rm', '-f', '-t', '0', id));

@@ -29,6 +29,8 @@ export type Answer = {
   readonly outcome: 'answered' | 'gone' | 'unread';
   readonly owners: readonly Owner[];
   readonly why: string;
+  /** The process by which the root was reached. */
+  readonly pid?: number;
 };
 
 export type ContainerPackages = {
@@ -70,21 +72,26 @@ async function ask(state: State, { path, inode, where }: Question): Promise<Answ
     const file = openInRoot(state.world, root.fd, path, 'file');
     if ('refused' in file) return NOBODY;
     closeSync(file.fd);
-    return inodeKey(file.state) === inode ? await ownersIn(state, root, path, where === 'host') : NOBODY;
+    const isSame = inodeKey(file.state) === inode;
+    const answer = isSame ? await ownersIn(state, root, path, where === 'host') : NOBODY;
+    return { ...answer, pid: root.pid };
   } finally {
     closeSync(root.fd);
   }
 }
 
-function hostRoot({ libc }: InRoot): NamespaceRoot | 'gone' {
+type Root = NamespaceRoot & { readonly pid: number };
+
+function hostRoot({ libc }: InRoot): Root | 'gone' {
   const fd = openPath(libc, -1, '/');
-  return fd < 0 ? 'gone' : { fd, hasImage: false };
+  return fd < 0 ? 'gone' : { fd, hasImage: false, pid: process.pid };
 }
 
 function anyRoot(world: InRoot, { pids, mountNs }: { pids: readonly number[]; mountNs: number }) {
   for (const pid of pids) {
     const root = openNamespaceRoot(world, pid, mountNs);
-    if (root !== 'gone') return root;
+    if (root === 'remote') return root;
+    if (root !== 'gone') return { ...root, pid } satisfies Root;
   }
   return 'gone';
 }
