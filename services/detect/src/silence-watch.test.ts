@@ -211,6 +211,14 @@ describe('watching for silence', () => {
     assert.deepEqual(await published(), []);
   });
 
+  it('waits for tables that nobody has made yet', async () => {
+    const query: Store['query'] = (sql, params) =>
+      test.store.query(sql.replaceAll('heartbeat_events', 'not_yet_there'), params);
+    watch(bus, { ...test.store, query });
+    await pass(1);
+    assert.ok(held.includes('no_tables'), `${held}`);
+  });
+
   it('calls nobody silent because the bus took nothing, from probes or from here', async () => {
     await hear('a', 1);
     let isFull = true;

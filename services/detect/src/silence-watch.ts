@@ -8,7 +8,7 @@ import type { Bus } from '@bintrail/runtime/bus.ts';
 import { Transient } from '@bintrail/runtime/errors.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
 import type { Metrics } from '@bintrail/runtime/metrics.ts';
-import type { Store } from '@bintrail/runtime/store.ts';
+import { type Store, StoreError } from '@bintrail/runtime/store.ts';
 import type { Finding } from '@bintrail/schemas/finding.ts';
 import { INGEST_GROUP, TOPICS } from '@bintrail/schemas/topics.ts';
 
@@ -90,8 +90,9 @@ export function watchSilence(options: SilenceWatchOptions): SilenceWatch {
       try {
         await look();
       } catch (error) {
-        if (!(error instanceof Transient)) throw error;
-        hold('unreachable', { err: error });
+        const reason = whyNotNow(error);
+        if (reason === undefined) throw error;
+        hold(reason, { err: error });
       }
       await delay(everyMs, undefined, { signal: closing.signal }).catch(() => {});
     }
@@ -102,6 +103,17 @@ export function watchSilence(options: SilenceWatchOptions): SilenceWatch {
     await done;
   };
   return { done, close };
+}
+
+/** ErrorCodes.cpp of ClickHouse: whoever makes the tables, ingest or the api, has not come to it yet. */
+const UNKNOWN_TABLE = 60;
+const UNKNOWN_DATABASE = 81;
+
+/** Undefined for what is a bug. */
+function whyNotNow(error: unknown): string | undefined {
+  if (error instanceof Transient) return 'unreachable';
+  const lacks = error instanceof StoreError && (error.code === UNKNOWN_TABLE || error.code === UNKNOWN_DATABASE);
+  return lacks ? 'no_tables' : undefined;
 }
 
 type Row = { node: string; boot: string; epoch: string; seq: string; mode: string; heard_ms: string };
