@@ -23,6 +23,13 @@ const RINGS = [
   },
   // Alone: three brokers and the processes that get killed fill a small machine.
   { title: 'kafka', args: ['test:kafka', '--filter=@bintrail/test'], tasksAtATime: 1, lacks: (need) => need.onlyKafka },
+  // Alone: a whole fleet's pipeline, killed piece by piece. Needs what the kafka ring and the end to end ring need.
+  {
+    title: 'fault drills',
+    args: ['test:faults', '--filter=@bintrail/test'],
+    tasksAtATime: 1,
+    lacks: (need) => !need.onlyContainers && !need.onlyOneTest,
+  },
   // Alone: these load probes into this machine's kernel and measure what it does.
   {
     title: 'end to end',

@@ -92,10 +92,11 @@ describe('rings under the real turbo', { skip }, () => {
     assert.equal(status, 1);
   });
 
-  test('an incomplete machine skips the end to end ring and says what it lacks', (t) => {
+  test('an incomplete machine skips the end to end ring and the drills, and says what it lacks', (t) => {
     const { status, stdout, lastLine } = runRings(makeRings(t, PASSES), [{ name: 'clang' }]);
     assert.match(stdout, /^ {2}end to end: this machine lacks clang/m);
-    assert.equal(lastLine, '5 passed, 0 failed, 1 skipped');
+    assert.match(stdout, /^ {2}fault drills: this machine lacks clang/m);
+    assert.equal(lastLine, '5 passed, 0 failed, 2 skipped');
     assert.equal(status, 0);
   });
 
@@ -104,11 +105,12 @@ describe('rings under the real turbo', { skip }, () => {
     assert.doesNotMatch(stdout, /this machine lacks/);
   });
 
-  test('what only the broker of the tests lacks skips the kafka ring, and no other', (t) => {
+  test('what only the broker of the tests lacks skips the kafka ring and the drills, and no other', (t) => {
     const { stdout, lastLine } = runRings(makeRings(t, PASSES), [{ name: 'mvn', onlyKafka: true }]);
     assert.match(stdout, /^ {2}kafka: this machine lacks mvn/m);
+    assert.match(stdout, /^ {2}fault drills: this machine lacks mvn/m);
     assert.doesNotMatch(stdout, /end to end: this machine lacks/);
-    assert.equal(lastLine, '5 passed, 0 failed, 1 skipped', stdout);
+    assert.equal(lastLine, '5 passed, 0 failed, 2 skipped', stdout);
   });
 
   test('a turbo that cannot run is a failure, with its words', (t) => {
@@ -116,7 +118,7 @@ describe('rings under the real turbo', { skip }, () => {
     checkout.write('turbo.json', '{ "tasks": 7 }');
     const { status, stdout, lastLine } = runRings(checkout);
     assert.match(stdout, /FAIL {2}turbo[\s\S]*turbo\.json/);
-    assert.equal(lastLine, '0 passed, 4 failed, 0 skipped');
+    assert.equal(lastLine, '0 passed, 5 failed, 0 skipped');
     assert.equal(status, 1);
   });
 });

@@ -18,11 +18,14 @@ export type Driver = {
   readonly folder: string;
   /** SHA-256 of each program, by its number. */
   readonly digests: readonly string[];
+  /** Every exec it made so far, in order; those of the last moment may be missing. */
+  readonly soFar: () => Ran[];
   /** Ends the driver; every exec it made, in order. */
   readonly stop: () => Promise<Ran[]>;
 };
 
-export async function startDriver(folder: string, programs: number): Promise<Driver> {
+/** `pauseUs`: between one exec and the next. */
+export async function startDriver(folder: string, programs: number, pauseUs = PAUSE_US): Promise<Driver> {
   mkdirSync(folder, { mode: 0o755 });
   const [tool, noop, journal] = [join(folder, 'counted'), join(folder, 'noop'), join(folder, 'journal')];
   writeFileSync(`${noop}.c`, 'int main(void) { return 0; }\n');
@@ -35,11 +38,14 @@ export async function startDriver(folder: string, programs: number): Promise<Dri
     chmodSync(join(folder, `p${which}`), 0o755);
     return createHash('sha256').update(bytes).digest('hex');
   });
-  const child = spawn(tool, [folder, programs, EXECS_EACH, PAUSE_US, journal].map(String), {
+  const child = spawn(tool, [folder, programs, EXECS_EACH, pauseUs, journal].map(String), {
     env: {},
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  return { folder, digests, stop: async () => readJournal(await ended(child, journal), programs) };
+  return {
+    ...{ folder, digests, soFar: () => readJournal(readFileSync(journal), programs) },
+    stop: async () => readJournal(await ended(child, journal), programs),
+  };
 }
 
 async function ended(child: ChildProcess, journal: string): Promise<Buffer> {
@@ -51,7 +57,7 @@ async function ended(child: ChildProcess, journal: string): Promise<Buffer> {
 }
 
 function readJournal(bytes: Buffer, programs: number): Ran[] {
-  return Array.from({ length: bytes.length / 16 }, (_, n) => ({
+  return Array.from({ length: Math.floor(bytes.length / 16) }, (_, n) => ({
     program: (Math.floor(n / EXECS_EACH) + (n % 4)) % programs,
     beginNs: bytes.readBigUInt64LE(n * 16),
     endNs: bytes.readBigUInt64LE(n * 16 + 8),

@@ -43,15 +43,17 @@ function runAccount(batches: readonly Batch[]): Omit<RunAccount, 'epoch'> {
 /** A gap as the API tells it; times in milliseconds since the epoch. */
 export type ToldGap = { readonly sinceMs: number; readonly untilMs: number; readonly missed: number | null };
 
-/** The gaps of the only node between these runs, the eldest first. */
-export async function toldGaps(life: Life, runs: readonly RunAccount[]): Promise<ToldGap[]> {
-  const { json } = await life.call('GET', '/v1/coverage?since=now-2h');
+/** The gaps between these runs of a node's probe, the eldest first; of the only node where none is named. */
+export async function toldGaps({ call }: Pick<Life, 'call'>, runs: readonly RunAccount[], node?: string) {
+  const { json } = await call('GET', `/v1/coverage?since=now-2h${node === undefined ? '' : `&node=${node}`}`);
   const { newest } = json.items[0].gaps as { newest: { since: string; until: string; missed: number | null }[] };
-  const all = newest.map(({ since, until, missed }) => ({
-    sinceMs: Date.parse(since),
-    untilMs: Date.parse(until),
-    missed,
-  }));
+  const all = newest.map(
+    ({ since, until, missed }): ToldGap => ({
+      sinceMs: Date.parse(since),
+      untilMs: Date.parse(until),
+      missed,
+    }),
+  );
   const [first, last] = [Number(runs[0]!.epoch), Number(runs.at(-1)!.epoch)];
   return all.filter(({ sinceMs }) => sinceMs >= first && sinceMs < last).reverse();
 }

@@ -54,7 +54,7 @@ export async function checkCensus(aftermath: Aftermath, census: DrillCensus): Pr
 }
 
 /** From each run that told where it took over to the next such; between them lie those that were killed before. */
-function spansOf(runs: readonly RunAccount[]) {
+export function spansOf(runs: readonly RunAccount[]) {
   const starts = [...runs.keys()].filter((at) => runs[at]!.takenOver !== undefined);
   return starts.slice(0, -1).map((from, index) => {
     const to = starts[index + 1]!;

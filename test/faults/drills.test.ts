@@ -1,0 +1,19 @@
+/** A bounded run of the drills that `npm run test:faults` runs for as long as it is told. */
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { test } from 'node:test';
+import { whyNoDrills } from './for-drills.ts';
+import { QUICK } from './plan.ts';
+import { runDrills } from './run-drills.ts';
+
+const DRILLS = 40;
+const SEED = Number(process.env.BINTRAIL_SEED ?? randomInt(2 ** 31));
+const REPLAY = `npm run test:faults -- --seed ${SEED} --count ${DRILLS}`;
+
+test(`${DRILLS} faults at random moments cost nothing that is not counted`, {
+  skip: whyNoDrills() ?? false,
+}, async () => {
+  console.log(`to replay: ${REPLAY}`);
+  const drills = { seed: SEED, count: DRILLS, pace: QUICK, checkEvery: 10, say: console.log };
+  assert.deepEqual(await runDrills(drills), [], `to replay: ${REPLAY}`);
+});

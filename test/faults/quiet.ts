@@ -1,0 +1,38 @@
+/** Waits until nothing is under way any more, for so long and no longer, and says what it waited for. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { TOPICS } from '@bintrail/schemas/topics.ts';
+import type { System } from './system.ts';
+
+const QUIET_MS = 90_000;
+const GROUPS = [
+  [TOPICS.events, 'ingest'],
+  [TOPICS.events, 'detect'],
+  [TOPICS.findings, 'ingest-findings'],
+  [TOPICS.findings, 'notify'],
+] as const;
+
+/** @throws with what was not done by then */
+export async function quiet(system: System): Promise<void> {
+  const untilMs = performance.now() + QUIET_MS;
+  for (;;) {
+    const left = await leftToDo(system);
+    if (left.length === 0) return;
+    if (performance.now() > untilMs) throw new Error(`not quiet within ${QUIET_MS} ms: ${left.join(', ')}`);
+    await delay(300);
+  }
+}
+
+async function leftToDo({ bus, health }: System): Promise<string[]> {
+  const left: string[] = [];
+  for (const [topic, group] of GROUPS) {
+    const behind = await bus.lag(topic, group).then(
+      ({ records }) => records,
+      (error: Error) => error.message,
+    );
+    if (behind !== 0) left.push(`${group} is behind by ${behind}`);
+  }
+  // Whoever was told last, tells: asked for only when no finding is on its way to it.
+  const { waiting } = await health('notify').catch(() => ({ waiting: 'no answer' }));
+  if (waiting !== 0) left.push(`notify has ${waiting} to tell`);
+  return left;
+}
