@@ -310,9 +310,11 @@ struct task_struct {
 };
 
 struct linux_binprm {
+	struct file *file;
 	int argc;
 	const char *filename;
 	const char *interp;
+	char buf[256];
 };
 
 struct seq_file;

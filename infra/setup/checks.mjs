@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { ADMIN_FOLDERS, findClang, findCommand, findCompiler } from './commands.mjs';
 import { installCommand } from './packages.mjs';
+import { missingForVm } from './vm.mjs';
 
 const LIBRARY_FOLDERS = [
   ...['lib', 'usr/lib', 'usr/local/lib'].flatMap((folder) => [
@@ -34,15 +35,16 @@ function canWrite(file) {
 /**
  * What this command needs of the machine and does not find. Looks at files and commands, never at package names.
  * @param {{mode: string, env: object, builds: {tool: string}[], writes: string[], kafka?: {fetched: boolean},
- *   containers?: boolean, base?: string}} context `writes`: the folders set-up will write to; `kafka`: a broker will be
- *   run, from jars fetched or not yet; `containers`: some will be run; `base`: the root of the file system to look at
+ *   containers?: boolean, vm?: boolean, base?: string}} context `writes`: the folders set-up will write to; `kafka`: a
+ *   broker will be run, from jars fetched or not yet; `containers`, `vm`: some containers, a virtual machine will be run;
+ *   `base`: the root of the file system to look at
  * @returns {{name, purpose, packages?: object, remedy?: string, always?: boolean, blocks?: string[],
- *   onlyProbes?: boolean, onlyKafka?: boolean, onlyContainers?: boolean, onlyOneTest?: boolean}[]} `packages`: its
- *   name by package manager; `always`: nothing works without it; `blocks`: the build tools that cannot run without it;
- *   `onlyProbes`: a replay does without it; `onlyKafka`: only the broker of the tests wants it; `onlyContainers`: only the
- *   containers of the tests; `onlyOneTest`: no ring is skipped, one test is
+ *   onlyProbes?: boolean, onlyKafka?: boolean, onlyContainers?: boolean, onlyVm?: boolean, onlyOneTest?: boolean}[]}
+ *   `packages`: its name by package manager; `always`: nothing works without it; `blocks`: the build tools that cannot
+ *   run without it; `onlyProbes`: a replay does without it; `onlyKafka`, `onlyContainers`, `onlyVm`: only the broker, the
+ *   containers, the virtual machine of the tests want it; `onlyOneTest`: no ring is skipped, one test is
  */
-export function findMissing({ mode, env, builds, writes, kafka, containers, base = '/' }) {
+export function findMissing({ mode, env, builds, writes, kafka, containers, vm, base = '/' }) {
   const missing = [...missingPlatform(mode, env), ...missingAccess(writes)];
   if (findCommand(['npm'], env) === undefined) missing.push(NPM);
   if (mode === 'run' || process.platform !== 'linux') return missing;
@@ -62,6 +64,7 @@ export function findMissing({ mode, env, builds, writes, kafka, containers, base
   if (kafka && !kafka.fetched && findCommand(['mvn'], env) === undefined) missing.push(MAVEN);
   if (kafka && findCommand(['kcat'], env) === undefined) missing.push(KCAT);
   if (kafka && !hasPythonPackage('cbor2', base)) missing.push(CBOR2);
+  if (vm) missing.push(...missingForVm(env));
   if (containers) {
     const isThere = ({ name }) => findCommand([name], env) !== undefined || inFolders(ADMIN_FOLDERS, name, base);
     missing.push(...CONTAINER_PARTS.filter((part) => !isThere(part)));

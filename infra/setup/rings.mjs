@@ -28,12 +28,19 @@ const RINGS = [
     title: 'fault drills',
     args: ['test:faults', '--filter=@bintrail/test'],
     tasksAtATime: 1,
-    lacks: (need) => !need.onlyContainers && !need.onlyOneTest,
+    lacks: (need) => !need.onlyContainers && !need.onlyVm && !need.onlyOneTest,
   },
   // Alone: these load probes into this machine's kernel and measure what it does.
   {
     title: 'end to end',
     args: ['test', '--filter=@bintrail/test'],
+    tasksAtATime: 1,
+    lacks: (need) => !need.onlyKafka && !need.onlyContainers && !need.onlyVm && !need.onlyOneTest,
+  },
+  // Alone: all it does is translated, and its tests have little time to spare.
+  {
+    title: 'virtual machine',
+    args: ['test:vm', '--filter=@bintrail/test'],
     tasksAtATime: 1,
     lacks: (need) => !need.onlyKafka && !need.onlyContainers && !need.onlyOneTest,
   },

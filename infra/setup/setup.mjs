@@ -10,6 +10,7 @@ import { installPackages } from './packages.mjs';
 import { StepFailed } from './progress.mjs';
 import { runRings } from './rings.mjs';
 import { createServiceUser, serviceUserExists } from './service-user.mjs';
+import { fetchVm, wantsVm } from './vm.mjs';
 
 /** Exit codes of sysexits.h: the command line is wrong; something the machine must provide is missing. */
 const EX_USAGE = 64;
@@ -76,12 +77,14 @@ async function setUp(root, mode, env) {
   const kafka = wantsKafka(root, mode, env) ? { fetched: kafkaIsFetched(root) } : undefined;
   // They show probes something, and those need root.
   const containers = mode === 'test' && process.getuid?.() === 0;
+  const vm = wantsVm(root, mode);
   const context = {
     mode,
     env,
     builds,
     kafka,
     containers,
+    vm,
     writes: [...new Set(folders)].map((folder) => path.join(root, folder)),
   };
   let missing = findMissing(context);
@@ -101,6 +104,10 @@ async function setUp(root, mode, env) {
     const failed = await fetchKafka(root, env).catch(toleratedInTests(mode));
     if (failed) missing.push(NO_KAFKA);
   }
+  if (vm && !missing.some((need) => need.onlyVm)) {
+    const failed = await fetchVm(root, env).catch(toleratedInTests(mode));
+    if (failed) missing.push(NO_VM_KERNEL);
+  }
   if (process.getuid?.() === 0 && !serviceUserExists()) await createServiceUser(env);
   return missing;
 }
@@ -110,6 +117,13 @@ const NO_KAFKA = {
   purpose: 'Maven could not fetch it (its words are above)',
   remedy: 'give Maven a way to its repository, or set KAFKA_BROKERS to a broker for tests',
   onlyKafka: true,
+};
+
+const NO_VM_KERNEL = {
+  name: "Debian's cloud kernel",
+  purpose: 'apt-get could not fetch it for the virtual machine of the tests (its words are above)',
+  remedy: "give apt a way to Debian's packages",
+  onlyVm: true,
 };
 
 /** Rings that do without what could not be installed still run. */

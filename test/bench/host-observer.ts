@@ -70,6 +70,7 @@ export async function openHostObserver(programs: readonly Program[]): Promise<Ho
         pipeline,
         out,
         opened: createOpenedByPid(),
+        steps: undefined,
         tickNs: clock.tickNs,
         nowNs: clock.nowNs,
         nextSeq,

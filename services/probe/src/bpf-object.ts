@@ -4,7 +4,7 @@ import { release } from 'node:os';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
 import { recordLayout } from '@bintrail/schemas/layout.ts';
-import { collectLibbpfWarnings, type Libbpf, type Libc, lastErrno, nativePage, type Pointer } from './ffi.ts';
+import { collectLibbpfWarnings, isNull, type Libbpf, type Libc, lastErrno, nativePage, type Pointer } from './ffi.ts';
 import { type FileState, readFileState } from './file-identity.ts';
 import type { ImageId } from './image-table.ts';
 import { openRing, type Ring } from './ring.ts';
@@ -64,7 +64,7 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd
   const warnings: string[] = [];
   const stopCollecting = collectLibbpfWarnings(libbpf, libc, warnings);
   const object = libbpf.openFile(path, 0n) as Pointer;
-  if (object === 0n) throw loadError(path, warnings);
+  if (isNull(object)) throw loadError(path, warnings);
   if (censusFd !== undefined) shareCensus(libbpf, object, censusFd);
   const seesChanges = chooseChangeHooks(libbpf, object);
   if (Number(libbpf.load(object)) < 0) throw loadError(path, warnings);
@@ -106,7 +106,7 @@ function changeHooks(): (keyof typeof CHANGE_HOOKS)[] {
 const TRACE_RAW_TP = 23;
 
 /** Has the programs loaded only where all their tracepoints exist. */
-function chooseChangeHooks(libbpf: Libbpf, object: Pointer): boolean {
+export function chooseChangeHooks(libbpf: Libbpf, object: Pointer): boolean {
   const exist = Object.values(CHANGE_HOOKS).every((name) => Number(libbpf.findBtfId(name, TRACE_RAW_TP)) > 0);
   for (const name of changeHooks()) libbpf.setAutoload(program(libbpf, object, name), exist);
   return exist;
@@ -122,7 +122,7 @@ function loadError(path: string, warnings: readonly string[]): SetupError {
 
 function program(libbpf: Libbpf, object: Pointer, name: string): Pointer {
   const found = libbpf.findProgram(object, name) as Pointer;
-  if (found === 0n) throw new Error(`the BPF object has no program ${name}: rebuild it`);
+  if (isNull(found)) throw new Error(`the BPF object has no program ${name}: rebuild it`);
   return found;
 }
 
@@ -134,7 +134,7 @@ function mapFd(libbpf: Libbpf, object: Pointer, name: string): number {
 
 function attachHook(libbpf: Libbpf, object: Pointer, name: string): Pointer {
   const link = libbpf.attach(program(libbpf, object, name)) as Pointer;
-  if (link !== 0n) return link;
+  if (!isNull(link)) return link;
   throw new SetupError(
     `the kernel refused to attach ${name}: errno ${lastErrno()}`,
     'run as root or with CAP_BPF and CAP_PERFMON',
@@ -161,7 +161,7 @@ function mapLookup(libbpf: Libbpf, fd: number): (key: Uint8Array, value: Uint8Ar
 
 function shareCensus(libbpf: Libbpf, object: Pointer, fd: number): void {
   const map = libbpf.findMap(object, 'census_counts') as Pointer;
-  if (map === 0n) throw new Error('the BPF object has no map census_counts: rebuild it');
+  if (isNull(map)) throw new Error('the BPF object has no map census_counts: rebuild it');
   if (Number(libbpf.reuseMap(map, fd)) < 0) throw new Error(`sharing the census failed: errno ${lastErrno()}`);
 }
 
@@ -215,8 +215,8 @@ function iterate(libbpf: Libbpf, libc: Libc, iterator: Pointer, pid: number | un
   const link = libbpf.attachIter(iterator, page.pointer) as Pointer;
   libc.munmap(page.pointer, 4096);
   // ESRCH: the one process asked for is gone.
-  if (link === 0n && pid !== undefined) return new Uint8Array();
-  if (link === 0n) throw new Error(`attaching an iterator over tasks failed: errno ${lastErrno()}`);
+  if (isNull(link) && pid !== undefined) return new Uint8Array();
+  if (isNull(link)) throw new Error(`attaching an iterator over tasks failed: errno ${lastErrno()}`);
   const fd = Number(libbpf.iterCreate(libbpf.linkFd(link)));
   try {
     return readToEnd(libc, fd);

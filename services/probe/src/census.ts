@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, statfsSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { collectLibbpfWarnings, type Libbpf, type Libc, lastErrno, type Pointer } from './ffi.ts';
+import { collectLibbpfWarnings, isNull, type Libbpf, type Libc, lastErrno, type Pointer } from './ffi.ts';
 
 /** Counts of one CPU since the census began. */
 export type CensusCounts = { readonly cpu: number; readonly execs: bigint; readonly exits: bigint };
@@ -158,7 +158,7 @@ function begin(libbpf: Libbpf, libc: Libc, objectPath: string, folder: string): 
   const links: Pointer[] = [];
   try {
     mkdirSync(own, { mode: 0o700 });
-    check(object === 0n ? -1 : 0, objectPath);
+    check(isNull(object) ? -1 : 0, objectPath);
     check(libbpf.load(object), 'load');
     const mapFd = (name: string) => check(libbpf.findMapFd(object, name), name);
     const about = new DataView(new ArrayBuffer(ABOUT_BYTES));
@@ -168,7 +168,7 @@ function begin(libbpf: Libbpf, libc: Libc, objectPath: string, folder: string): 
     for (const name of MAPS) check(libbpf.objPin(mapFd(name), join(own, name)), `pin ${name}`);
     for (const name of PROGRAMS) {
       const link = libbpf.attach(libbpf.findProgram(object, name)) as Pointer;
-      check(link === 0n ? -1 : 0, `attach ${name}`);
+      check(isNull(link) ? -1 : 0, `attach ${name}`);
       links.push(link);
       check(libbpf.objPin(libbpf.linkFd(link), join(own, name)), `pin ${name}`);
     }
@@ -176,7 +176,7 @@ function begin(libbpf: Libbpf, libc: Libc, objectPath: string, folder: string): 
   } finally {
     stopCollecting();
     for (const link of links) libbpf.destroyLink(link);
-    if (object !== 0n) libbpf.closeObject(object);
+    if (!isNull(object)) libbpf.closeObject(object);
     removeFolder(own);
   }
 }

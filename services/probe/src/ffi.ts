@@ -1,14 +1,18 @@
 /**
  * The only foreign functions of the project: libbpf and libc through koffi, each with its C prototype. koffi converts
  * every argument by these, so a wrong one is a wrong call into native memory: keep them next to the manual.
- * Pointers are bigints (0n is NULL); buffers are passed as typed arrays and written in place.
+ * Pointers are bigints (NULL is passed as 0n, and comes back as null); buffers are passed as typed arrays and written in place.
  */
 
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import koffi from 'koffi';
 
-/** An address in this process. */
+/** An address in this process. NULL arrives as null. */
 export type Pointer = bigint;
+
+export function isNull(pointer: Pointer | null): boolean {
+  return pointer === null || pointer === 0n;
+}
 
 function openLibrary(names: readonly string[], remedy: string): ReturnType<typeof koffi.load> {
   for (const name of names) {
@@ -64,6 +68,8 @@ export function loadLibbpf() {
     setAutoload: libbpf.func('int bpf_program__set_autoload(void *program, bool autoload)'),
     load: libbpf.func('int bpf_object__load(void *object)'),
     closeObject: libbpf.func('void bpf_object__close(void *object)'),
+    nextProgram: libbpf.func('void *bpf_object__next_program(void *object, void *program)'),
+    programName: libbpf.func('const char *bpf_program__name(void *program)'),
     findProgram: libbpf.func('void *bpf_object__find_program_by_name(void *object, const char *name)'),
     findMapFd: libbpf.func('int bpf_object__find_map_fd_by_name(void *object, const char *name)'),
     findMap: libbpf.func('void *bpf_object__find_map_by_name(void *object, const char *name)'),

@@ -8,7 +8,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Message } from '@bintrail/runtime/bus.ts';
-import { readConfig, required, setting, sizeBytes, text } from '@bintrail/runtime/config.ts';
+import { oneOf, readConfig, required, setting, sizeBytes, text } from '@bintrail/runtime/config.ts';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { createLog, type Log } from '@bintrail/runtime/log.ts';
 import { type Host, type Part, runService } from '@bintrail/runtime/service.ts';
@@ -17,6 +17,7 @@ import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
 import { CENSUS_FOLDER, isCounting } from './census.ts';
 import { MAX_WAITING_BYTES } from './events-out.ts';
+import { HOOK_SETTINGS } from './hooks.ts';
 import { checkHost, localUserNames, readBootId } from './host.ts';
 import { type Outbox, openOutbox } from './outbox.ts';
 import { startProbe } from './probe.ts';
@@ -26,6 +27,7 @@ import { redactArguments } from './redact.ts';
 process.env.UV_THREADPOOL_SIZE ??= '8';
 
 const BPF_OBJECT = fileURLToPath(new URL('../../../bpf/build/bintrail.bpf.o', import.meta.url));
+const LSM_OBJECT = fileURLToPath(new URL('../../../bpf/build/lsm.bpf.o', import.meta.url));
 const CENSUS_OBJECT = fileURLToPath(new URL('../../../bpf/build/census.bpf.o', import.meta.url));
 
 /** The backend takes three of them missing for a probe that hangs. */
@@ -93,10 +95,12 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
     node: setting('BINTRAIL_NODE', text, hostname()),
     maxFileBytes: setting('BINTRAIL_MAX_FILE_SIZE', sizeBytes, 1024 ** 3),
     censusFolder: setting('BINTRAIL_CENSUS', text, CENSUS_FOLDER),
+    hooks: setting('BINTRAIL_HOOKS', oneOf(...HOOK_SETTINGS), 'auto'),
   });
   checkHost(BPF_OBJECT);
   const probe = await startProbe({
     ...{ censusObjectPath: CENSUS_OBJECT, censusFolder: config.censusFolder },
+    ...{ lsmObjectPath: LSM_OBJECT, hooks: config.hooks },
     ...{ bpfObjectPath: BPF_OBJECT, node: config.node, boot: readBootId() },
     ...{ maxFileBytes: config.maxFileBytes },
     ...{ userName: localUserNames(), redact: redactArguments, log },

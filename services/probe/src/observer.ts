@@ -7,6 +7,7 @@ import { flagBit } from '@bintrail/schemas/flags.ts';
 import type { Sighted } from './descriptors.ts';
 import type { DigestPipeline } from './digest-pipeline.ts';
 import type { EventsOut, Row } from './events-out.ts';
+import type { ExecSteps, Step } from './exec-steps.ts';
 import type { FileState } from './file-identity.ts';
 import type { ImageTable } from './image-table.ts';
 import { type Installers, isInstaller } from './installers.ts';
@@ -14,7 +15,7 @@ import { type KnownFiles, packageRoot } from './known-files.ts';
 import { isLocalMagic, isRemoteMagic } from './mounts.ts';
 import type { Origins } from './origins.ts';
 import { type Asked, NAMELESS, NO_PACKAGE, type PackageColumns } from './packages.ts';
-import { type Evidence, evidenceFrom, noDigest, type Reading } from './reading.ts';
+import { type Evidence, evidenceFrom, evidenceFromIma, noDigest, type Reading } from './reading.ts';
 import type { OpenedByPid } from './scripts.ts';
 import { addWriter, type DescribeWriter, NO_WRITER, type WriterOf } from './writers.ts';
 
@@ -23,6 +24,8 @@ export type ObserverOptions = {
   readonly out: EventsOut;
   readonly images: ImageTable;
   readonly opened: OpenedByPid;
+  /** What the lsm family of hooks adds to an exec; undefined where the kernel refuses it. */
+  readonly steps: Pick<ExecSteps, 'scripts' | 'measured'> | undefined;
   readonly tickNs: bigint;
   readonly origins: Origins;
   /** Where readings are noted that answer for later execs. */
@@ -127,6 +130,8 @@ export function createObserver(options: ObserverOptions): Observer {
     if (options.pipeline.whenRead(file, (reading) => onReading(subject, reading))) return;
     const known = options.pipeline.known(file);
     if (known !== undefined) return onReading(subject, known);
+    const measured = measuredEvidence(options, subject);
+    if (measured !== undefined) return resolve(subject, measured, undefined);
     if (subject.event === 'load')
       return resolve(subject, noDigest(options.overloaded() ? 'overload' : unmarkedReason(file)), undefined);
     if (isRemoteMagic(file.fs_magic)) return resolve(subject, noDigest('remote_fs'), undefined);
@@ -140,7 +145,7 @@ export function createObserver(options: ObserverOptions): Observer {
     enrich(options, row);
     if (row.flags & SNAPSHOT) return options.out.add('exec', { ...row, ...noDigest('snapshot') });
     begin(execSubject(options, row, nowNs));
-    if (row.flags & SCRIPT) begin(scriptSubject(options, row, nowNs));
+    if (row.flags & SCRIPT) for (const script of scriptSubjects(options, row, nowNs)) begin(script);
   };
   const sweep = (nowNs: bigint) => {
     for (const subject of waiting) {
@@ -213,13 +218,33 @@ function execSubject(options: ObserverOptions, row: Row<'exec'>, nowNs: bigint):
   };
 }
 
+/** IMA's digest of the program, for those of which nobody else has one. */
+function measuredEvidence({ steps }: ObserverOptions, { event, row, file }: Subject): Evidence | undefined {
+  const measured = event === 'exec' ? steps?.measured(row) : undefined;
+  return measured && evidenceFromIma(file, measured);
+}
+
 /**
- * The script behind an interpreter. Its state was taken after our own fstat, which made its ctime fine-grained: that
- * says nothing of the time before, so the flag is dropped. Nobody denies writing to a running script: never `alive`.
+ * The scripts behind an interpreter, in the order in which the kernel went through them; without the lsm family the one
+ * that was given, by the descriptor handed over for it. Its state was taken after our own fstat, which made its ctime
+ * fine-grained: that says nothing of the time before, so the flag is dropped.
  */
-function scriptSubject(options: ObserverOptions, exec: Row<'exec'>, nowNs: bigint): Subject {
+function scriptSubjects(options: ObserverOptions, exec: Row<'exec'>, nowNs: bigint): Subject[] {
+  const steps = options.steps?.scripts(exec) ?? [];
+  if (steps.length > 0) return steps.map((step) => scriptSubject(options, exec, nowNs, step, step.state));
   const found = options.opened.script(exec.pid, exec.filename, exec.ts);
-  const state = found?.state ?? UNSEEN_FILE;
+  const { state, path } = found ?? { state: UNSEEN_FILE, path: absolutePath(exec.filename, exec.cwd) };
+  return [scriptSubject(options, exec, nowNs, { state, path }, { ...state, flags: state.flags & ~FINE_CTIME })];
+}
+
+/** Nobody denies writing to a running script: never `alive`. */
+function scriptSubject(
+  options: ObserverOptions,
+  exec: Row<'exec'>,
+  nowNs: bigint,
+  { state, path }: Step,
+  file: FileState,
+): Subject {
   const { pid, self_exec_id, start_ns, uid, workload, container_id, image, ts } = exec;
   const row: Row<'load'> = {
     ...state,
@@ -227,7 +252,7 @@ function scriptSubject(options: ObserverOptions, exec: Row<'exec'>, nowNs: bigin
     stream: STREAM.load,
     seq: options.nextSeq(STREAM.load),
     role: 'script',
-    path: found?.path ?? absolutePath(exec.filename, exec.cwd),
+    path,
     parent_path: exec.path,
     sha256: '',
     digest_source: '',
@@ -237,7 +262,6 @@ function scriptSubject(options: ObserverOptions, exec: Row<'exec'>, nowNs: bigin
     ...NO_WRITER,
     writer_path: '',
   };
-  const file = { ...state, flags: state.flags & ~FINE_CTIME };
   const about = { event: 'load', row, file, tsNs: ts, mountNs: exec.mnt_ns, sinceNs: nowNs } as const;
   return { ...about, stillRuns: () => false, sent: false, settled: false };
 }

@@ -11,8 +11,10 @@ import { type Clock, openClock } from './clock.ts';
 import type { CodeIntake } from './code-intake.ts';
 import { createDigestPipeline } from './digest-pipeline.ts';
 import { createEventsOut, type EventsOut, type Row } from './events-out.ts';
+import type { ExecSteps } from './exec-steps.ts';
 import { type Fanotify, openFanotify } from './fanotify.ts';
 import { loadLibbpf, loadLibc } from './ffi.ts';
+import { chooseHooks, type HookSetting, type Hooks } from './hooks.ts';
 import { mountsToMark, parseMountInfo } from './mounts.ts';
 import { openNamed } from './named-file.ts';
 import type { Observer } from './observer.ts';
@@ -30,6 +32,9 @@ import { type UserNames, workloadOf } from './workload.ts';
 
 export type ProbeOptions = {
   readonly bpfObjectPath: string;
+  /** Of the lsm family, and which family to use. */
+  readonly lsmObjectPath: string;
+  readonly hooks: HookSetting;
   readonly censusObjectPath: string;
   /** Where the census is pinned: a folder in a bpffs, or one that can be made there. */
   readonly censusFolder: string;
@@ -48,7 +53,9 @@ export type ProbeOptions = {
 };
 
 export type Probe = {
-  readonly hooks: 'tracepoint';
+  readonly hooks: Hooks['family'];
+  /** Why the lsm family is not used, in words; undefined when it is, or was not asked for. */
+  readonly lsmRefusal: string | undefined;
   readonly marks: number;
   readonly census: Census;
   /** Resolves after `close`; rejects on a bug. */
@@ -77,6 +84,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const census = openCensus(libbpf, libc, options.censusObjectPath, options.censusFolder);
   if (!isCounting(census)) options.log.warn({ reason: census.reason }, census.words);
   const bpf = loadBpfObject(libbpf, libc, options.bpfObjectPath, isCounting(census) ? census.countsFd : undefined);
+  const hooks = chooseHooks(options.hooks, libbpf, libc, options.lsmObjectPath);
   const fanotify = openFanotify(libc);
   const marks = markMounts(fanotify, options.log);
   const clock = openClock(libc);
@@ -101,7 +109,16 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     ...{ read: reader.read, openNamed: (path) => openNamed(libc, path) },
   });
   const { observer, intake, takeCode, changes } = createRecordPath({
-    ...{ pipeline, out, opened, tickNs: clock.tickNs, nowNs: clock.nowNs, nextSeq, redact: options.redact },
+    ...{
+      pipeline,
+      out,
+      opened,
+      steps: hooks.steps,
+      tickNs: clock.tickNs,
+      nowNs: clock.nowNs,
+      nextSeq,
+      redact: options.redact,
+    },
     workloadOf: (cgroupPath) => workloadOf(cgroupPath, options.userName),
     packagesOf: (asked, evidence, reading) => packageColumns(packages.ownersOf, asked, evidence, reading),
     stillRuns: (row) => stillRuns(bpf, row),
@@ -113,7 +130,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     },
   });
   const reportAt = createReporter({
-    ...{ bpf, census, out, tally, nextSeq, reader },
+    ...{ bpf, hooks, census, out, tally, nextSeq, reader },
     outboxDepth: () => out.depth() + (options.outboxDepth?.() ?? 0),
     waitingDigests: observer.waiting,
     fanotifyBacklogBytes: fanotify.backlogBytes,
@@ -124,9 +141,26 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   // What a run says of itself lies between its first hook and its last: two overlap only if both were watching.
   const report: Report = (mode) => reportAt(detachedAtNs ?? clock.nowNs(), mode);
   const world: World = {
-    ...{ bpf, fanotify, clock, packages, observer, intake, takeCode, reader, arrived, out, report, log: options.log },
+    ...{
+      bpf,
+      steps: hooks.steps,
+      fanotify,
+      clock,
+      packages,
+      observer,
+      intake,
+      takeCode,
+      reader,
+      arrived,
+      out,
+      report,
+      log: options.log,
+    },
   };
+  await untilReading(reader);
   const attachedAtNs = clock.nowNs();
+  // Before the hook that announces the exec: each one announced has its steps.
+  hooks.steps?.attach();
   bpf.attach();
   takeSnapshot(world);
   sendAlive(world);
@@ -135,6 +169,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const stop = async () => {
     // First, so that everything counted as sent is read by the last round.
     bpf.detach();
+    hooks.steps?.detach();
     detachedAtNs = clock.nowNs();
     await loop.stop();
     await drainWaiting(observer);
@@ -146,6 +181,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     await packages.close();
     fanotify.close();
     bpf.close();
+    hooks.steps?.close();
     if (isCounting(census)) census.close();
   };
   let stopping: Promise<void> | undefined;
@@ -153,7 +189,15 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     stopping ??= stop();
     return stopping;
   };
-  return { hooks: 'tracepoint', marks, census, done: Promise.race([loop.done, failure.promise]), close };
+  const lsmRefusal = hooks.family === 'tracepoint' ? hooks.refusal : undefined;
+  return { hooks: hooks.family, lsmRefusal, marks, census, done: Promise.race([loop.done, failure.promise]), close };
+}
+
+/** What is executed before the reader's thread runs would be opened again by its path, if it is still there. */
+async function untilReading(reader: Reader): Promise<void> {
+  for (let triesLeft = 10; triesLeft > 0; triesLeft--) {
+    if (await reader.caughtUp()) return;
+  }
 }
 
 /** Files being hashed when the probe is asked to end are waited for, but not for long. */
@@ -165,6 +209,7 @@ async function drainWaiting(observer: Observer): Promise<void> {
 
 type World = {
   readonly bpf: BpfObject;
+  readonly steps: ExecSteps | undefined;
   readonly fanotify: Fanotify;
   readonly packages: Packages;
   readonly clock: Clock;
@@ -237,6 +282,7 @@ function createSweeper({ observer, clock }: World): { arm: () => void; stop: () 
 async function turn(world: World): Promise<void> {
   const { clock, intake, arrived } = world;
   world.bpf.ring.drain(arrived);
+  world.steps?.drain();
   intake.takeKnown(arrived, clock.bootOffsetNs());
   if (arrived.count > 0 && !(await world.reader.caughtUp())) {
     world.log.warn({}, 'descriptors come late: digests of new files may be missing');

@@ -1,8 +1,9 @@
 /** What a reading of a file proves about an exec: pure, so that every rule can be tried on its own. */
 import type { DigestReason, DigestSource, DigestStrength } from '@bintrail/schemas/digest-words.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
+import type { Measured } from './exec-steps.ts';
 import { type FileState, identityKey, sameContentFields } from './file-identity.ts';
-import { TMPFS_MAGIC } from './mounts.ts';
+import { isLocalMagic, TMPFS_MAGIC } from './mounts.ts';
 
 /** Bytes of a file between two looks at its inode. `sha256` is a latin1 byte string, the others lower-case hex. */
 export type Reading = {
@@ -31,6 +32,8 @@ export function noDigest(reason: DigestReason): Evidence {
 }
 
 const FINE_CTIME = flagBit('fine_ctime');
+const MEMFD = flagBit('memfd');
+const OVERLAY = flagBit('overlay');
 
 /**
  * True when any change after `atNs` is sure to give the file another ctime: its last change is at least two ticks old
@@ -98,4 +101,15 @@ export function evidenceFrom(exec: Executed, reading: Reading, tickNs: bigint, s
   if (unchanged && wouldShow && isOneFilesystem(exec, reading)) return { ...digest, digest_strength: 'exact' };
   if (readAfter && exec.file.writecount < 0 && stillRuns()) return { ...digest, digest_strength: 'alive' };
   return { ...digest, digest_strength: unchanged ? 'racy' : 'metadata' };
+}
+
+/**
+ * The evidence of IMA's own digest, taken while the exec denied everyone writing. Exact where IMA cannot have kept a
+ * digest over a change: it measures anew after any writer of a file on a local filesystem, but is told of none below an
+ * overlay, behind a server's back, or of a memfd, which is written without being counted.
+ */
+export function evidenceFromIma(executed: FileState, { state, sha256 }: Measured): Evidence | undefined {
+  if (identityKey(executed) !== identityKey(state)) return undefined;
+  const isTold = isLocalMagic(state.fs_magic) && !(state.flags & (MEMFD | OVERLAY)) && state.writecount < 0;
+  return { sha256, digest_source: 'ima', digest_strength: isTold ? 'exact' : 'racy', digest_reason: '' };
 }

@@ -66,6 +66,7 @@ export function openPath(context: TestContext, reading = READING) {
       pipeline,
       out,
       opened: createOpenedByPid(),
+      steps: undefined,
       tickNs: TICK_NS,
       redact: redactArguments,
       nowNs: () => RUN,

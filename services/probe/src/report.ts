@@ -4,6 +4,7 @@ import { EVENTS } from '@bintrail/schemas/events.ts';
 import type { BpfObject } from './bpf-object.ts';
 import { type Census, type Counting, isCounting } from './census.ts';
 import type { EventsOut, Row } from './events-out.ts';
+import type { Hooks } from './hooks.ts';
 import { STREAM } from './observer.ts';
 import type { Reader } from './reader.ts';
 
@@ -19,6 +20,7 @@ export function newTally(): Tally {
 
 export type ReportOptions = {
   readonly bpf: BpfObject;
+  readonly hooks: Hooks;
   readonly census: Census;
   readonly out: EventsOut;
   readonly tally: Tally;
@@ -116,7 +118,7 @@ export function createReporter(options: ReportOptions): (atNs: bigint, mode?: Mo
       stream: STREAM.heartbeat,
       seq: options.nextSeq(STREAM.heartbeat),
       probe_version: PROBE_VERSION,
-      hooks: 'tracepoint',
+      hooks: options.hooks.family,
       kernel: release(),
       mode,
       outbox_depth: BigInt(options.outboxDepth()),

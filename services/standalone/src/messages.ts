@@ -21,7 +21,7 @@ export type BackendStart = {
 /** The probe's state, passed on for the api's health page: when it is ready, and as often as it says that it is alive. */
 export type ProbeState = {
   readonly kind: 'probe';
-  readonly hooks: 'tracepoint';
+  readonly hooks: 'lsm' | 'tracepoint';
   /** Why nobody counts what runs while the probe is down, and what to do; null where the census does. */
   readonly uncounted: string | null;
 };

@@ -4,9 +4,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { HOOK_SETTINGS, type HookSetting } from '@bintrail/probe/hooks.ts';
 import { missingCapabilities, readBootId } from '@bintrail/probe/host.ts';
 import { type Probe, startProbe } from '@bintrail/probe/probe.ts';
 import { redactArguments } from '@bintrail/probe/redact.ts';
+import { oneOf, readConfig, setting } from '@bintrail/runtime/config.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
 import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { EVENTS, type EventName } from '@bintrail/schemas/events.ts';
@@ -17,7 +19,10 @@ import { NO_CENSUS } from '../e2e/bintrail.ts';
 export const run = promisify(execFile);
 
 export const CENSUS_OBJECT = fileURLToPath(new URL('../../../bpf/build/census.bpf.o', import.meta.url));
+const LSM_OBJECT = fileURLToPath(new URL('../../../bpf/build/lsm.bpf.o', import.meta.url));
 const BPF_OBJECT = fileURLToPath(new URL('../../../bpf/build/bintrail.bpf.o', import.meta.url));
+
+const HOOKS = { hooks: setting('BINTRAIL_HOOKS', oneOf(...HOOK_SETTINGS), 'auto') };
 
 /** A row as a test reads it: texts latin1, digests hex, numbers as they are, and its flags by name. */
 // biome-ignore lint/suspicious/noExplicitAny: what a test asserts on is what types it
@@ -33,6 +38,8 @@ export function whyNotHere(): string | undefined {
 }
 
 export type Watched = {
+  /** The family of hooks in use, and why not lsm. */
+  readonly probe: Pick<Probe, 'hooks' | 'lsmRefusal'>;
   readonly rows: () => readonly SeenRow[];
   /** The first row of this event for which `matches` holds, with its digest; waits for both. */
   readonly row: (event: EventName, matches: (row: SeenRow) => boolean) => Promise<SeenRow>;
@@ -41,9 +48,17 @@ export type Watched = {
   readonly stop: () => Promise<void>;
 };
 
-export async function watchKernel(options: { maxFileBytes?: number; censusFolder?: string } = {}): Promise<Watched> {
+export type WatchOptions = {
+  readonly maxFileBytes?: number;
+  readonly censusFolder?: string;
+  /** As BINTRAIL_HOOKS says by default: the virtual machine's ring goes through the same cases with either. */
+  readonly hooks?: HookSetting;
+};
+
+export async function watchKernel(options: WatchOptions = {}): Promise<Watched> {
   const rows: SeenRow[] = [];
   const probe: Probe = await startProbe({
+    ...{ lsmObjectPath: LSM_OBJECT, hooks: options.hooks ?? readConfig(process.env, HOOKS).hooks },
     ...{ bpfObjectPath: BPF_OBJECT, node: 'test', boot: readBootId() },
     censusObjectPath: CENSUS_OBJECT,
     censusFolder: options.censusFolder ?? NO_CENSUS,
@@ -90,7 +105,7 @@ export async function watchKernel(options: { maxFileBytes?: number; censusFolder
     await probe.close();
     await probe.done;
   };
-  return { rows: () => rows, row, rowsOf, stop };
+  return { probe, rows: () => rows, row, rowsOf, stop };
 }
 
 function pickDigest({ sha256, digest_source, digest_strength, digest_reason, ...row }: SeenRow) {

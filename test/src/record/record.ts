@@ -38,6 +38,7 @@ async function record(): Promise<Uint8Array[]> {
   try {
     const batches: Batch[] = [];
     const probe = await startProbe({
+      ...{ lsmObjectPath: `${CHECKOUT}bpf/build/lsm.bpf.o`, hooks: 'tracepoint' },
       ...{ bpfObjectPath: `${CHECKOUT}bpf/build/bintrail.bpf.o`, node: SAMPLE_NODE, boot: readBootId() },
       censusObjectPath: `${CHECKOUT}bpf/build/census.bpf.o`,
       censusFolder: CENSUS_FOLDER,

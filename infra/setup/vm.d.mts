@@ -1,0 +1,2 @@
+export function vmFolder(root: string): string;
+export function fetchVm(root: string, env: NodeJS.ProcessEnv): Promise<void>;

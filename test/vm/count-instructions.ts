@@ -1,0 +1,69 @@
+/**
+ * Runs inside the virtual machine while it counts instructions: what an exec costs there bare, with the BPF programs
+ * alone, and with the whole probe beside it. Prints one line of JSON.
+ */
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadBpfObject } from '@bintrail/probe/bpf-object.ts';
+import { openExecSteps } from '@bintrail/probe/exec-steps.ts';
+import { loadLibbpf, loadLibc } from '@bintrail/probe/ffi.ts';
+import { cpuNs, startProbeProcess } from '../bench/probe-process.ts';
+import { buildPrograms, type LoopTimes } from '../bench/programs.ts';
+
+/** Instructions an exec: `mean` from its vfork to the end of its wait, whoever ran meanwhile; `cpu` of its own processes. */
+export type Counted = { readonly mean: number; readonly cpu: number };
+export type Families = 'tracepoint' | 'lsm';
+export type InstructionCounts = {
+  readonly execs: number;
+  readonly bare: Counted;
+  /** The BPF programs without anybody who reads what they send. */
+  readonly kernel: Record<Families, Counted>;
+  readonly probe: Record<Families, Counted & { readonly agent: number }>;
+};
+
+const EXECS = 1_000;
+/** Enough for Node to have compiled what is hot in the probe. */
+const WARM_UP = 3_000;
+/** Until what the probe has read is sent. */
+const SETTLE_MS = 1_000;
+const bpfObject = (name: string) => fileURLToPath(new URL(`../../bpf/build/${name}.bpf.o`, import.meta.url));
+
+const folder = mkdtempSync(join(tmpdir(), 'bintrail-icount-'));
+const programs = await buildPrograms(folder);
+const loop = (execs: number) => programs.loop(execs, programs.noop);
+const counted = ({ mean, cpu }: LoopTimes): Counted => ({ mean, cpu });
+
+async function withKernelPart(family: Families): Promise<Counted> {
+  const [libbpf, libc] = [loadLibbpf(), loadLibc()];
+  const steps = family === 'lsm' ? openExecSteps(libbpf, libc, bpfObject('lsm')) : undefined;
+  const bpf = loadBpfObject(libbpf, libc, bpfObject('bintrail'));
+  steps?.attach();
+  bpf.attach();
+  await loop(EXECS / 10);
+  const times = await loop(EXECS);
+  bpf.close();
+  steps?.close();
+  return counted(times);
+}
+
+async function withProbe(family: Families): Promise<Counted & { agent: number }> {
+  process.env.BINTRAIL_HOOKS = family;
+  const probe = await startProbeProcess(mkdtempSync(join(folder, 'home-')));
+  await loop(WARM_UP);
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  const before = cpuNs(probe.pid);
+  const times = await loop(EXECS);
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  const agent = (cpuNs(probe.pid) - before) / EXECS;
+  await probe.stop();
+  return { ...counted(times), agent };
+}
+
+await loop(EXECS / 10);
+const bare = counted(await loop(EXECS));
+const kernel = { tracepoint: await withKernelPart('tracepoint'), lsm: await withKernelPart('lsm') };
+const probe = { tracepoint: await withProbe('tracepoint'), lsm: await withProbe('lsm') };
+const counts: InstructionCounts = { execs: EXECS, bare, kernel, probe };
+console.log(`counted ${JSON.stringify(counts)}`);

@@ -1,0 +1,20 @@
+/**
+ * The ring in the virtual machine: `npm run test:vm`, or `npm run test:vm -- FILE…` for some test files, or
+ * `npm run test:vm -- --shell 'COMMAND' --with PACKAGE` to look around. Prints what the test runner prints there.
+ */
+import { parseArgs } from 'node:util';
+import { runInFreshMachine } from './fresh-machine.ts';
+
+const { values, positionals } = parseArgs({
+  options: { shell: { type: 'string' }, with: { type: 'string', multiple: true, default: [] } },
+  allowPositionals: true,
+});
+/** Of the kernel ring: what may differ between kernels and families of hooks. */
+const FILES = ['verified', 'hooks', 'exec', 'alive', 'overlay'].map((name) => `test/src/kernel/${name}.test.ts`);
+
+const files = positionals.length > 0 ? positionals : FILES;
+const job = values.shell ?? `exec node --test-reporter=spec test/vm/cases.ts ${files.join(' ')}`;
+const wanted = { cpus: 2, memoryMb: 1536, extraPackages: values.with };
+const ended = await runInFreshMachine(wanted, job, (line) => console.log(line));
+console.log(`the machine was up in ${ended.beganS} s of its time, and done in ${ended.endedS} s`);
+process.exitCode = ended.code ?? 1;
