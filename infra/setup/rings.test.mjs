@@ -92,11 +92,12 @@ describe('rings under the real turbo', { skip }, () => {
     assert.equal(status, 1);
   });
 
-  test('an incomplete machine skips the end to end ring and the drills, and says what it lacks', (t) => {
+  test('an incomplete machine skips the rings of the kernel and says what it lacks', (t) => {
     const { status, stdout, lastLine } = runRings(makeRings(t, PASSES), [{ name: 'clang' }]);
     assert.match(stdout, /^ {2}end to end: this machine lacks clang/m);
+    assert.match(stdout, /^ {2}virtual machine: this machine lacks clang/m);
     assert.match(stdout, /^ {2}fault drills: this machine lacks clang/m);
-    assert.equal(lastLine, '5 passed, 0 failed, 2 skipped');
+    assert.equal(lastLine, '5 passed, 0 failed, 3 skipped');
     assert.equal(status, 0);
   });
 
@@ -113,12 +114,18 @@ describe('rings under the real turbo', { skip }, () => {
     assert.equal(lastLine, '5 passed, 0 failed, 2 skipped', stdout);
   });
 
+  test('what only the virtual machine lacks skips its ring, and no other', (t) => {
+    const { stdout, lastLine } = runRings(makeRings(t, PASSES), [{ name: 'qemu-system-x86_64', onlyVm: true }]);
+    assert.match(stdout, /^ {2}virtual machine: this machine lacks qemu-system-x86_64/m);
+    assert.equal(lastLine, '5 passed, 0 failed, 1 skipped', stdout);
+  });
+
   test('a turbo that cannot run is a failure, with its words', (t) => {
     const checkout = makeRings(t, PASSES);
     checkout.write('turbo.json', '{ "tasks": 7 }');
     const { status, stdout, lastLine } = runRings(checkout);
     assert.match(stdout, /FAIL {2}turbo[\s\S]*turbo\.json/);
-    assert.equal(lastLine, '0 passed, 5 failed, 0 skipped');
+    assert.equal(lastLine, '0 passed, 6 failed, 0 skipped');
     assert.equal(status, 1);
   });
 });

@@ -71,7 +71,8 @@ test('an exec carries its digest, arguments, parent and exit', { skip, timeout: 
   await run(at('quiet'), ['one', 'two words', '']).catch(() => {});
   const row = await execOf(at('quiet'));
   assert.equal(row.sha256, digestOf(at('quiet')));
-  assert.equal(row.digest_source, 'held');
+  // On a busy machine the descriptor may be read before the exec is complete.
+  assert.ok(['held', 'cache'].includes(row.digest_source), row.digest_source);
   assert.equal(row.digest_strength, 'exact');
   assert.equal(row.argv, `${at('quiet')}\0one\0two words\0\0`);
   assert.equal(row.argc, 4);

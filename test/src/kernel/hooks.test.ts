@@ -43,6 +43,8 @@ function script(name: string, interpreter: string): string {
   return at(name);
 }
 
+const loadOf = (script: string) => watched.row('load', ({ path }) => path === script);
+
 const measures = () => {
   const list = '/sys/kernel/security/ima/runtime_measurements_count';
   return existsSync(list) && Number(readFileSync(list, 'utf8')) > 1;
@@ -82,16 +84,16 @@ test('every script on the way to the program is told, by the files the kernel it
   symlinkSync(outer, at('link'));
   await new Promise((resolve) => setTimeout(resolve, 50));
   await run(at('link'), []);
-  const [first, second] = await watched.rowsOf('load', ({ path }) => path === outer || path === inner, 2);
-  assert.deepEqual([first!.path, second!.path], [outer, inner]);
-  for (const row of [first!, second!]) {
+  const [first, second] = [await loadOf(outer), await loadOf(inner)];
+  assert.ok(first.seq < second.seq, 'in the order the kernel went through them');
+  for (const row of [first, second]) {
     assert.deepEqual([row.role, row.sha256, row.digest_strength], ['script', digestOf(row.path), 'exact']);
   }
   const program = await watched.row('exec', ({ pid, start_ns, self_exec_id }) => {
-    return pid === first!.pid && start_ns === first!.start_ns && self_exec_id === first!.self_exec_id;
+    return pid === first.pid && start_ns === first.start_ns && self_exec_id === first.self_exec_id;
   });
   assert.equal(program.filename, at('link'));
-  assert.equal(second!.parent_path, program.path);
+  assert.equal(second.parent_path, program.path);
 });
 
 test('a script whose exec failed is not taken for the next one of its process', {
@@ -101,7 +103,7 @@ test('a script whose exec failed is not taken for the next one of its process', 
   if (refusal !== undefined) return t.skip(refusal);
   const [failing, working] = [script('failing', '/nonexistent/interpreter'), script('working', '/bin/sh')];
   await run('/bin/bash', ['-c', `shopt -s execfail; exec ${failing} 2>/dev/null; exec ${working}`]);
-  const load = await watched.row('load', ({ path }) => path === working);
+  const load = await loadOf(working);
   const exec = await watched.row('exec', ({ filename }) => filename === working);
   assert.equal(load.pid, exec.pid);
   assert.ok(!watched.rows().some(({ event, path }) => event === 'load' && path === failing));
