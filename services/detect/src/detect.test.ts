@@ -105,6 +105,25 @@ describe('detect on the bus', () => {
     );
   });
 
+  it('publishes no more at a time than a bus takes, and leaves out what is absurdly long', async () => {
+    const sizes: number[] = [];
+    const publish: Bus['publish'] = async (topic, messages) => {
+      sizes.push(messages.reduce((sum, { value }) => sum + value.length, 0));
+      await bus.publish(topic, messages);
+    };
+    await start({ ...bus, publish });
+    const long = (pid: number, part: object) => execMessage(execRow(pid, 1, { sha256: sha256Of(`${pid}`), ...part }));
+    const argv = 'x'.repeat(1_100_000);
+    await send(long(1, { argv }), long(2, { argv: `${argv}x` }), long(3, { path: `/${argv}` }));
+    for (let pid = 4; pid < 9; pid += 1) await send(long(pid, { argv: 'x'.repeat(300_000) }));
+    const found = await published();
+    assert.ok(sizes.length > 0 && sizes.every((size) => size <= 1024 * 1024), `${sizes}`);
+    const flags = new Map(found.map(({ finding: { sha256, evidence } }) => [sha256[0], evidence.flags]));
+    assert.deepEqual([...flags.keys()].sort(), ['1', '2', '4', '5', '6', '7', '8']);
+    assert.ok(flags.get('1')!.includes('truncated_argv') && !flags.get('4')!.includes('truncated_argv'));
+    assert.equal(await metric('detect_too_large_total'), 1);
+  });
+
   it('knows the whole policy before it judges the first event', async () => {
     await decide(
       ...Array.from({ length: 300 }, (_, i) => approval({ id: `ap_${i}`, match: { path: `/x${i}` } }, i + 1)),

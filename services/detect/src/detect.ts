@@ -1,5 +1,6 @@
 /** Bus → findings: a consumer of its own on the events, so that slow alerting never slows storage. */
 import type { Bus, Plan } from '@bintrail/runtime/bus.ts';
+import { inLots } from '@bintrail/runtime/dead.ts';
 import type { Health } from '@bintrail/runtime/health.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
 import type { Metrics } from '@bintrail/runtime/metrics.ts';
@@ -7,6 +8,7 @@ import { type Backoff, pump } from '@bintrail/runtime/pump.ts';
 import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import type { Finding } from '@bintrail/schemas/finding.ts';
 import { TOPICS } from '@bintrail/schemas/topics.ts';
+import { findingMessage } from './finding-record.ts';
 import { followPolicy } from './policy.ts';
 import { createDetectState, detect, remember } from './stage.ts';
 
@@ -43,10 +45,10 @@ export async function createDetect({ bus, log, metrics, backoff }: DetectOptions
     const batches = decodePlan(plan);
     meter.undecodable.inc(plan.records.length - batches.length);
     const detected = detect(batches, policy.view(), state);
-    await bus.publish(
-      TOPICS.findings,
-      detected.out.map(({ finding }) => ({ key: finding.group_id, value: Buffer.from(JSON.stringify(finding)) })),
-    );
+    const messages = detected.out.map(({ finding }) => findingMessage(finding));
+    for (const lot of inLots(messages.filter((message) => message !== undefined)))
+      await bus.publish(TOPICS.findings, lot);
+    meter.tooLarge.inc(messages.filter((message) => message === undefined).length);
     remember(state, detected);
     meter.processes.set(state.processes.size);
     meter.judged.inc(detected.judged);
@@ -89,6 +91,10 @@ function lineOf(finding: Finding, episode: number) {
 function createMeter(metrics: Metrics) {
   return {
     undecodable: metrics.counter('detect_undecodable_total', 'Messages that could not be decoded and were left out.'),
+    tooLarge: metrics.counter(
+      'detect_too_large_total',
+      'Findings that no bus takes, as their paths are absurdly long.',
+    ),
     invalidPolicy: metrics.counter('detect_invalid_policy_total', 'Policy records that could not be read.'),
     policyRevision: metrics.gauge('detect_policy_revision', 'Highest revision of an approval known to detect.'),
     processes: metrics.gauge('detect_processes', 'Program images remembered for ancestors.'),
