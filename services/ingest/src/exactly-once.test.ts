@@ -146,4 +146,18 @@ describe('a plan that is interrupted and run again', () => {
     });
     await fc.assert(property, { numRuns: 12 });
   });
+
+  it('has each message of a probe once that died between the answer of the bus and that of its outbox', async () => {
+    for (const table of TABLES) await test.store.command(`TRUNCATE TABLE ${table}`);
+    const drawn = fc.sample(messageArbitrary, { numRuns: 4, seed: 1 });
+    const sent = drawn.map((message, batchSeq) => ({ ...message, header: { ...message.header, batchSeq } }));
+    // The next probe hands over what the file still holds: the last two came already.
+    const again = sent.slice(1);
+    const atMs = Date.now();
+    const first = planOf(sent.slice(0, 3).map(encoded), { atMs, busId: 'crash' });
+    await createStoreEvents(test.store)(first);
+    await createStoreEvents(test.store)(planOf(again.map(encoded), { from: first.to, atMs, busId: 'crash' }));
+    await assertExact(sent, atMs);
+    await assertBatches([...sent.slice(0, 3), ...again]);
+  });
 });
