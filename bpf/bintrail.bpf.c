@@ -10,6 +10,7 @@
 #include "identity.h"
 #include "kernel.h"
 #include "lineage.h"
+#include "loads.h"
 #include "path.h"
 #include "takeover.h"
 #include "writers.h"
@@ -127,6 +128,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	if (!from)
 		return 0;
 	inherited = *from;
+	inherited.mapped = 0;
 	if (child->tgid != parent->tgid) {
 		inherited.parent = from->self;
 		inherited.ppid = parent->tgid;

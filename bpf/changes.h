@@ -15,7 +15,6 @@
 #define S_IFMT 0170000
 #define S_IFREG 0100000
 #define S_IXUGO 00111
-#define VM_EXEC 4ul
 #define PF_KTHREAD 0x00200000u
 #define SLOT_CHANGE 2
 #define CHANGE_TEXT_BYTES (2 * PATH_BYTES + CGROUP_PATH_BYTES)
@@ -163,11 +162,6 @@ static __always_inline void send_change(struct task_struct *task, struct inode *
 	at += s->change.cgroup_path_len;
 	if (at <= CHANGE_TEXT_BYTES)
 		send_record(&s->change.record, sizeof(s->change) + at, RING_CODE);
-}
-
-static __always_inline bool is_overlay(struct inode *inode)
-{
-	return (__u32)BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC;
 }
 
 /* A task that sees an overlay names the file by it; the overlay follows with its own inode, but for links and faults. */

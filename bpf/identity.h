@@ -87,15 +87,20 @@ static __always_inline void read_times(struct inode *inode, struct bt_file *out)
 		out->mtime_ns = to_ns(BPF_CORE_READ(old, i_mtime.tv_sec), BPF_CORE_READ(old, i_mtime.tv_nsec));
 }
 
+static __always_inline bool is_overlay(struct inode *inode)
+{
+	return (__u32)BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC;
+}
+
 /* Fills identity, magic and flags of an inode by one of its names. */
 static __always_inline void describe_inode(struct inode *inode, struct dentry *dentry, struct bt_file *out)
 {
-	struct inode *real = inode;
 	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+	struct inode *real = inode;
 	__u16 mode;
 
 	out->flags = 0;
-	if ((__u32)BPF_CORE_READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
+	if (is_overlay(inode)) {
 		real = overlay_real_inode(inode, &out->flags);
 		sb = BPF_CORE_READ(real, i_sb);
 	}

@@ -60,8 +60,14 @@ struct address_space {
 	struct rb_root_cached i_mmap;
 };
 
+/* include/linux/mm.h */
+#define VM_EXEC 4ul
+
 struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_end;
 	unsigned long vm_flags;
+	struct file *vm_file;
 	struct {
 		struct rb_node rb;
 	} shared;
@@ -159,8 +165,15 @@ struct path {
 };
 
 struct file {
+	unsigned int f_mode;
 	struct path f_path;
 	struct inode *f_inode;
+};
+
+/* The file of another filesystem behind an overlay's; user_path is where the user sees it (Linux 6.8). */
+struct backing_file {
+	struct file file;
+	struct path user_path;
 };
 
 struct ovl_path {
@@ -261,11 +274,21 @@ struct cred {
 	kgid_t egid;
 };
 
+struct maple_tree {
+	unsigned int ma_flags;
+};
+
+struct ma_state {
+	struct maple_tree *tree;
+};
+
 struct mm_struct {
+	struct maple_tree mm_mt;
 	unsigned long arg_start;
 	unsigned long arg_end;
 	struct file *exe_file;
 };
+
 
 struct fs_struct {
 	struct path root;
@@ -294,6 +317,7 @@ struct task_struct {
 	__u64 self_exec_id;
 	__u64 parent_exec_id;
 	int exit_code;
+	unsigned in_execve : 1;
 	kuid_t loginuid;
 	char comm[16];
 	struct task_struct *real_parent;

@@ -16,7 +16,9 @@ struct lineage {
 	struct image self;
 	struct image parent;
 	__u32 ppid;
-	__u32 reserved;
+	/* The file this task mapped last for execution, and in which image: one library is several mappings. */
+	__u32 mapped_by;
+	__u64 mapped;
 };
 
 struct {

@@ -200,12 +200,13 @@ struct bt_mapping {
 	__u64 from_address;
 	__u64 to_address;
 	struct bt_file file;
+	__u32 mnt_ns;
 	__u16 path_len;
 	__u16 parent_path_len;
 	__u16 cgroup_path_len;
-	__u8 reserved[2];
+	__u8 reserved[6];
 };
-_Static_assert(sizeof(struct bt_mapping) == 128, "bt_mapping");
+_Static_assert(sizeof(struct bt_mapping) == 136, "bt_mapping");
 _Static_assert(__builtin_offsetof(struct bt_mapping, pid) == 24, "bt_mapping.pid");
 _Static_assert(__builtin_offsetof(struct bt_mapping, self_exec_id) == 28, "bt_mapping.self_exec_id");
 _Static_assert(__builtin_offsetof(struct bt_mapping, start_ns) == 32, "bt_mapping.start_ns");
@@ -223,9 +224,10 @@ _Static_assert(__builtin_offsetof(struct bt_mapping, file.nlink) == 104, "bt_map
 _Static_assert(__builtin_offsetof(struct bt_mapping, file.writecount) == 108, "bt_mapping.file.writecount");
 _Static_assert(__builtin_offsetof(struct bt_mapping, file.fs_magic) == 112, "bt_mapping.file.fs_magic");
 _Static_assert(__builtin_offsetof(struct bt_mapping, file.flags) == 116, "bt_mapping.file.flags");
-_Static_assert(__builtin_offsetof(struct bt_mapping, path_len) == 120, "bt_mapping.path_len");
-_Static_assert(__builtin_offsetof(struct bt_mapping, parent_path_len) == 122, "bt_mapping.parent_path_len");
-_Static_assert(__builtin_offsetof(struct bt_mapping, cgroup_path_len) == 124, "bt_mapping.cgroup_path_len");
+_Static_assert(__builtin_offsetof(struct bt_mapping, mnt_ns) == 120, "bt_mapping.mnt_ns");
+_Static_assert(__builtin_offsetof(struct bt_mapping, path_len) == 124, "bt_mapping.path_len");
+_Static_assert(__builtin_offsetof(struct bt_mapping, parent_path_len) == 126, "bt_mapping.parent_path_len");
+_Static_assert(__builtin_offsetof(struct bt_mapping, cgroup_path_len) == 128, "bt_mapping.cgroup_path_len");
 
 struct bt_repeats {
 	struct bt_record record;

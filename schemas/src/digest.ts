@@ -28,5 +28,6 @@ export const digest = defineEvent({
     writerPath,
     ...placement,
     ...contentEvidence,
+    { name: 'repeats', kind: 'u32', from: 'probe', doc: 'Further loads that the resolved row stands for.' },
   ],
 });

@@ -9,7 +9,7 @@ import {
   writerPath,
 } from './field.ts';
 
-/** A file other than the program itself that an exec ran: today the script behind an interpreter. */
+/** A file other than the program itself that an exec ran: a script, the loader, a library. */
 export const load = defineEvent({
   name: 'load',
   id: 0,
@@ -28,5 +28,11 @@ export const load = defineEvent({
     writerPath,
     ...placement,
     ...contentEvidence,
+    {
+      name: 'repeats',
+      kind: 'u32',
+      from: 'probe',
+      doc: 'Further loads that this row stands for: the same file, by the same program, user and workload. Such a row has no process.',
+    },
   ],
 });

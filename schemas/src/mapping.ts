@@ -15,6 +15,7 @@ export const mapping = {
     { name: 'from_address', kind: 'u64', from: 'kernel', doc: 'Start of the mapping.' },
     { name: 'to_address', kind: 'u64', from: 'kernel', doc: 'End of the mapping.' },
     ...fileFields,
+    { name: 'mnt_ns', kind: 'u32', from: 'kernel', doc: 'Mount namespace inode number.' },
     { name: 'path', kind: 'text', from: 'kernel', doc: 'Canonical path by dentry walk.' },
     { name: 'parent_path', kind: 'text', from: 'kernel', doc: 'Path of the program that maps it.' },
     { name: 'cgroup_path', kind: 'text', from: 'kernel', doc: 'Full path of the cgroup in its hierarchy.' },

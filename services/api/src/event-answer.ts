@@ -22,9 +22,9 @@ export const eventAnswer = z
     ts: timeText.describe('When it happened; of a digest when it was known.'),
     type: z.enum(EVENT_TYPES),
     node: z.string(),
-    exec_id: z.string().describe('The program image it is about.'),
+    exec_id: text.describe('The program image it is about; null of a load that stands for those of several.'),
     parent_exec_id: text.describe('The image that started it; null where there is none or it is not an exec.'),
-    pid: z.int(),
+    pid: z.int().describe('0 where there is no exec_id.'),
     ppid: number,
     uid: number,
     gid: number,
@@ -32,11 +32,12 @@ export const eventAnswer = z
     path: text,
     filename: text.describe('As given to exec; of a script its name.'),
     comm: text,
-    parent_path: text.describe('Of a load the interpreter; null where the probe did not know it.'),
+    parent_path: text.describe('Of a load the program that loads it; null where the probe did not know it.'),
     argv: z.array(z.string()).nullable().describe('Redacted. Cut where flags say truncated_argv.'),
     argc: number.describe('The true count.'),
     cwd: text,
     role: z.enum(ROLES).nullable(),
+    count: number.describe('How many loads of one file by one program, user and workload it stands for.'),
     sha256: text.describe('Null without a digest. One that came late is shown here all the same.'),
     digest: z
       .object({
@@ -59,8 +60,8 @@ export const eventAnswer = z
   .openapi('Event', {
     description:
       'Fields that a type does not have are null (flags: empty). exec has all but exit_code and signal; exit has those ' +
-      'two; load (a script that an exec ran) and digest (one that came late) have uid, path, parent_path, role, digest, ' +
-      'package and flags. Empty texts are null too.',
+      'two; load (a script, library or loader that an exec ran) and digest (one that came late) have uid, path, ' +
+      'parent_path, role, count, digest, package and flags. Empty texts are null too.',
   });
 
 export type Event = z.infer<typeof eventAnswer>;

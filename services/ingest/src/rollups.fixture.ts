@@ -24,17 +24,18 @@ function startOf(atNs: bigint, stepS: bigint): string {
 /** Each execution, and for a late digest the step back of what was pending; none for processes found at the start. */
 function executions({ type, row }: StoredEvent): { row: AnyRow; n: bigint; atNs: bigint }[] {
   if (Number(row.flags) & SNAPSHOT) return [];
+  const n = 1n + BigInt(row.repeats ?? 0);
   const pending = { package: '', package_version: '', package_match: '' };
   if (type === 'exec' || type === 'load') {
     const shown = row.digest_reason === 'pending' ? { ...row, ...pending } : row;
-    return [{ row: { ...shown, role: type === 'exec' ? 'exec' : row.role! }, n: 1n, atNs: row.ts as bigint }];
+    return [{ row: { ...shown, role: type === 'exec' ? 'exec' : row.role! }, n, atNs: row.ts as bigint }];
   }
   if (type !== 'digest') return [];
   const before = { ...row, ...pending, sha256: '', digest_strength: '', digest_reason: 'pending' };
   const atNs = row.event_ts as bigint;
   return [
-    { row, n: 1n, atNs },
-    { row: before, n: -1n, atNs },
+    { row, n, atNs },
+    { row: before, n: -n, atNs },
   ];
 }
 

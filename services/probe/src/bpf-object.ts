@@ -37,6 +37,11 @@ export type BpfObject = {
   readonly alive: () => ImageId[];
   /** Who wrote this very state of a file, as far as the kernel side saw it. */
   readonly writerOf: WriterOf;
+  /**
+   * Has the kernel tell, in the ring for code, what it counted since the last call; what was not counted since then is
+   * counted no more. `forget`, at least some milliseconds later: has it forgotten, and told once more.
+   */
+  readonly tellRepeats: (forget: boolean) => void;
   /** Describes a descriptor of this process; undefined when it is not open. */
   readonly describe: (fd: number) => FileState | undefined;
   /** The program behind `describe`, for other threads. */
@@ -44,7 +49,7 @@ export type BpfObject = {
   readonly close: () => void;
 };
 
-const HOOKS = ['on_fork', 'on_exec', 'on_exit'] as const;
+const HOOKS = ['on_fork', 'on_exec', 'on_exit', 'on_map'] as const;
 /** Where the kernel has these tracepoints (6.13): they alone tell of changes to files. */
 const CHANGE_HOOKS = {
   on_ctime: 'ctime_ns_xchg',
@@ -86,6 +91,7 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd
     snapshot: (pid) => execRecords(iterate(libbpf, libc, program(libbpf, object, 'snapshot'), pid)),
     alive: () => imagesOf(iterate(libbpf, libc, program(libbpf, object, 'alive'), undefined)),
     writerOf: writerReader(mapLookup(libbpf, mapFd(libbpf, object, 'last_writers'))),
+    tellRepeats: repeatsProgram(libbpf, libc, Number(libbpf.programFd(program(libbpf, object, 'tell_repeats')))),
     describe: descriptorProgram(libbpf, libc, describeProgramFd),
     describeProgramFd,
     detach,
@@ -189,17 +195,34 @@ function recursionMisses(libbpf: Libbpf, hook: Pointer): bigint {
 
 /** Runs describe_fd, which any thread may do: it looks at the descriptors of the process that calls. */
 export function descriptorProgram(libbpf: Libbpf, libc: Libc, fd: number): BpfObject['describe'] {
+  const { request, run } = syscallProgram(libbpf, libc, fd, 64);
+  return (target) => {
+    request.setUint32(0, target, true);
+    run();
+    if (request.getInt32(4, true) !== 0) return undefined;
+    return readFileState(new DataView(request.buffer, request.byteOffset + 8));
+  };
+}
+
+function repeatsProgram(libbpf: Libbpf, libc: Libc, fd: number): BpfObject['tellRepeats'] {
+  const { request, run } = syscallProgram(libbpf, libc, fd, 4);
+  return (forget) => {
+    request.setUint32(0, forget ? 1 : 0, true);
+    run();
+  };
+}
+
+/** A program of the type `syscall`: `run` hands it the request, which it may write into. */
+function syscallProgram(libbpf: Libbpf, libc: Libc, fd: number, requestBytes: number) {
   const page = nativePage(libc);
   const requestAt = 256;
   page.view.setBigUint64(0, BigInt(TEST_RUN_OPTS_BYTES), true);
   page.view.setBigUint64(32, page.pointer + BigInt(requestAt), true);
-  page.view.setUint32(48, 64, true);
-  return (target) => {
-    page.view.setUint32(requestAt, target, true);
-    if (Number(libbpf.testRun(fd, page.pointer)) < 0) throw new Error(`describe_fd failed: errno ${lastErrno()}`);
-    if (page.view.getInt32(requestAt + 4, true) !== 0) return undefined;
-    return readFileState(new DataView(page.view.buffer, requestAt + 8));
+  page.view.setUint32(48, requestBytes, true);
+  const run = () => {
+    if (Number(libbpf.testRun(fd, page.pointer)) < 0) throw new Error(`BPF_PROG_TEST_RUN failed: errno ${lastErrno()}`);
   };
+  return { request: new DataView(page.view.buffer, requestAt, requestBytes), run };
 }
 
 /** Everything an iterator over tasks writes; over those of one process when a pid is given. */

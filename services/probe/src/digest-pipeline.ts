@@ -18,6 +18,14 @@ export type DigestPipeline = {
    * ones whose state moved without being written. Returns why it could not.
    */
   readonly offerRunning: (pid: number, file: FileState, path: string) => DigestReason | undefined;
+  /** The same of what a running process has mapped between two addresses. */
+  readonly offerMapped: (
+    pid: number,
+    from: bigint,
+    to: bigint,
+    file: FileState,
+    path: string,
+  ) => DigestReason | undefined;
 };
 
 export type PipelineOptions = {
@@ -91,8 +99,8 @@ export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
     job?.callbacks.push(callback);
     return job !== undefined;
   };
-  const offerRunning = (pid: number, file: FileState, path: string): DigestReason | undefined => {
-    const opened = openAgain(options, pid, file, path);
+  const offer = (running: Running, file: FileState, path: string): DigestReason | undefined => {
+    const opened = openAgain(options, running, file, path);
     const id = ownIds--;
     const earlier = cache.get(inodeKey(file));
     if (typeof opened === 'object') {
@@ -107,15 +115,23 @@ export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
   };
   return {
     tell: (told) => (told.kind === 'begun' ? begin(told.id, told.state) : finish(told.id, told.reading)),
-    ...{ known, whenRead, offerRunning },
+    ...{ known, whenRead },
+    offerRunning: (pid, file, path) => offer({ link: `/proc/${pid}/exe`, source: 'exe' }, file, path),
+    offerMapped: (pid, from, to, file, path) => {
+      const link = `/proc/${pid}/map_files/${from.toString(16)}-${to.toString(16)}`;
+      return offer({ link, source: 'map_files' }, file, path);
+    },
   };
 }
 
 type Opened = { readonly fd: number; readonly source: DigestSource; readonly state: FileState };
 
-function openAgain(options: PipelineOptions, pid: number, file: FileState, path: string): Opened | DigestReason {
-  const running = openFile(`/proc/${pid}/exe`);
-  const first = typeof running === 'number' ? described(options, running, 'exe', file) : running;
+/** The link by which a process shows a file that it runs or has mapped (proc_pid_map_files(5)). */
+type Running = { readonly link: string; readonly source: DigestSource };
+
+function openAgain(options: PipelineOptions, running: Running, file: FileState, path: string): Opened | DigestReason {
+  const shown = openFile(running.link);
+  const first = typeof shown === 'number' ? described(options, shown, running.source, file) : shown;
   if (typeof first === 'object') return first;
   const named = options.openNamed(path);
   if (named === undefined) return first;

@@ -2,22 +2,30 @@
  * Puts events together: what the kernel said, whose workload it was, and the digest of what ran. A row waits a moment
  * for its own digest and no other's; then it leaves as `pending`, and a digest event follows.
  */
-import { type DigestReason, type DigestStrength, STRONG } from '@bintrail/schemas/digest-words.ts';
+import { type DigestStrength, STRONG } from '@bintrail/schemas/digest-words.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import type { Sighted } from './descriptors.ts';
 import type { DigestPipeline } from './digest-pipeline.ts';
 import type { EventsOut, Row } from './events-out.ts';
-import type { ExecSteps, Step } from './exec-steps.ts';
-import type { FileState } from './file-identity.ts';
+import type { ExecSteps } from './exec-steps.ts';
 import type { ImageTable } from './image-table.ts';
 import { type Installers, isInstaller } from './installers.ts';
 import { type KnownFiles, packageRoot } from './known-files.ts';
-import { isLocalMagic, isRemoteMagic } from './mounts.ts';
 import type { Origins } from './origins.ts';
 import { type Asked, NAMELESS, NO_PACKAGE, type PackageColumns } from './packages.ts';
 import { type Evidence, evidenceFrom, evidenceFromIma, noDigest, type Reading } from './reading.ts';
 import type { OpenedByPid } from './scripts.ts';
-import { addWriter, type DescribeWriter, NO_WRITER, type WriterOf } from './writers.ts';
+import {
+  digestRow,
+  execSubject,
+  type Mapped,
+  mappedSubject,
+  STREAM,
+  type Subject,
+  scriptSubjects,
+  send,
+} from './subjects.ts';
+import { addWriter, type DescribeWriter, type WriterOf } from './writers.ts';
 
 export type ObserverOptions = {
   readonly pipeline: DigestPipeline;
@@ -48,6 +56,8 @@ export type ObserverOptions = {
 export type Observer = {
   /** Takes a decoded exec whose `ts` is set. Snapshot rows are passed on without a digest. */
   readonly onExec: (row: Row<'exec'>, nowNs: bigint) => void;
+  /** Takes a file that was mapped for execution. */
+  readonly onMapped: (mapped: Mapped, nowNs: bigint) => void;
   readonly onOpened: (sighted: Sighted) => void;
   /** Sends rows that have waited long enough, and gives up on digests that are overdue. */
   readonly sweep: (nowNs: bigint) => void;
@@ -56,8 +66,6 @@ export type Observer = {
   readonly finish: () => void;
 };
 
-export const STREAM = { load: 0, digest: 1, loss: 2, heartbeat: 3, census: 4 } as const;
-
 /** A row waits this long for its own digest. */
 const WAIT_NS = 400_000_000n;
 /** After this a digest that never came is given up with `timeout`: nothing stays pending for good. */
@@ -65,23 +73,7 @@ const GIVE_UP_NS = 30_000_000_000n;
 
 const SCRIPT = flagBit('script');
 const SNAPSHOT = flagBit('snapshot');
-const MEMFD = flagBit('memfd');
 const REDACTED = flagBit('redacted_argv');
-const FINE_CTIME = flagBit('fine_ctime');
-
-/** A row on its way out, and what is needed to say what its file was. */
-type Subject = {
-  readonly event: 'exec' | 'load';
-  readonly row: Row<'exec'> | Row<'load'>;
-  readonly file: FileState;
-  readonly tsNs: bigint;
-  /** Of the process that runs it. */
-  readonly mountNs: number;
-  readonly stillRuns: () => boolean;
-  readonly sinceNs: bigint;
-  sent: boolean;
-  settled: boolean;
-};
 
 export function createObserver(options: ObserverOptions): Observer {
   const waiting = new Set<Subject>();
@@ -96,8 +88,8 @@ export function createObserver(options: ObserverOptions): Observer {
     else options.out.add('digest', digestRow(subject, options.nowNs(), options.nextSeq(STREAM.digest)));
   };
   const resolve = (subject: Subject, evidence: Evidence, reading: Reading | undefined) => {
-    const { path, flags, container_id, image, pid } = subject.row;
-    const { file, tsNs, mountNs } = subject;
+    const { path, flags, container_id, image } = subject.row;
+    const { file, tsNs, pid, mountNs } = subject;
     options
       .packagesOf({ path, flags, file, container_id, image, pid, mnt_ns: mountNs, tsNs }, evidence, reading)
       .then((found) => {
@@ -121,10 +113,9 @@ export function createObserver(options: ObserverOptions): Observer {
 
   const begin = (subject: Subject) => {
     waiting.add(subject);
-    const { file, row } = subject;
+    const { file, row, place } = subject;
     if (subject.event === 'load') {
       Object.assign(row, options.writerOf(file));
-      const place = options.images.find(row)?.place;
       if (place !== undefined) addWriter(options.describeWriter, row, place);
     }
     if (options.pipeline.whenRead(file, (reading) => onReading(subject, reading))) return;
@@ -132,12 +123,8 @@ export function createObserver(options: ObserverOptions): Observer {
     if (known !== undefined) return onReading(subject, known);
     const measured = measuredEvidence(options, subject);
     if (measured !== undefined) return resolve(subject, measured, undefined);
-    if (subject.event === 'load')
-      return resolve(subject, noDigest(options.overloaded() ? 'overload' : unmarkedReason(file)), undefined);
-    if (isRemoteMagic(file.fs_magic)) return resolve(subject, noDigest('remote_fs'), undefined);
-    const failure = options.pipeline.offerRunning(subject.row.pid, file, subject.row.path);
-    if (failure !== undefined)
-      resolve(subject, noDigest(explainMissing(file, options.overloaded() ? 'overload' : failure)), undefined);
+    const failure = subject.offer();
+    if (failure !== undefined) resolve(subject, noDigest(failure), undefined);
     else options.pipeline.whenRead(file, (reading) => onReading(subject, reading));
   };
 
@@ -147,6 +134,7 @@ export function createObserver(options: ObserverOptions): Observer {
     begin(execSubject(options, row, nowNs));
     if (row.flags & SCRIPT) for (const script of scriptSubjects(options, row, nowNs)) begin(script);
   };
+  const onMapped = (mapped: Mapped, nowNs: bigint) => begin(mappedSubject(options, mapped, nowNs));
   const sweep = (nowNs: bigint) => {
     for (const subject of waiting) {
       const age = nowNs - subject.sinceNs;
@@ -160,20 +148,20 @@ export function createObserver(options: ObserverOptions): Observer {
   const finish = () => {
     for (const subject of waiting) settle(subject, noDigest('timeout'), NO_PACKAGE);
   };
-  return { onExec, onOpened: options.opened.remember, sweep, finish, waiting: () => waiting.size };
+  return { onExec, onMapped, onOpened: options.opened.remember, sweep, finish, waiting: () => waiting.size };
 }
 
 /**
- * The reader is often faster than execve: what it read before the exec proves nothing of a file that had just changed,
- * but a program that still runs can be read once more.
+ * The reader is often faster than execve: what it read before the event proves nothing of a file that had just changed,
+ * but one that still runs, or is mapped, can be read once more.
  */
 function isWorthAnother(subject: Subject, { digest_strength, digest_reason }: Evidence, reading: Reading): boolean {
   const isUnsure = digest_strength === 'racy' || digest_strength === 'metadata' || digest_reason === 'changed';
-  return subject.event === 'exec' && isUnsure && reading.startedNs < subject.tsNs && subject.stillRuns();
+  return isUnsure && reading.startedNs < subject.tsNs && subject.isThere();
 }
 
-function readAgain(pipeline: DigestPipeline, { row, file }: Subject, callback: (reading: Reading) => void): boolean {
-  return pipeline.offerRunning(row.pid, file, row.path) === undefined && pipeline.whenRead(file, callback);
+function readAgain(pipeline: DigestPipeline, subject: Subject, callback: (reading: Reading) => void): boolean {
+  return subject.offer() === undefined && pipeline.whenRead(subject.file, callback);
 }
 
 /** Adds what user space knows: the workload, the parent's path, and arguments fit to leave the machine. */
@@ -204,112 +192,8 @@ function note(
   files.remember(row.path, file, reading, wasAsked ? { root, columns } : undefined);
 }
 
-function execSubject(options: ObserverOptions, row: Row<'exec'>, nowNs: bigint): Subject {
-  return {
-    event: 'exec',
-    row,
-    file: row,
-    tsNs: row.ts,
-    mountNs: row.mnt_ns,
-    stillRuns: () => options.stillRuns(row),
-    sinceNs: nowNs,
-    sent: false,
-    settled: false,
-  };
-}
-
 /** IMA's digest of the program, for those of which nobody else has one. */
 function measuredEvidence({ steps }: ObserverOptions, { event, row, file }: Subject): Evidence | undefined {
   const measured = event === 'exec' ? steps?.measured(row) : undefined;
   return measured && evidenceFromIma(file, measured);
-}
-
-/**
- * The scripts behind an interpreter, in the order in which the kernel went through them; without the lsm family the one
- * that was given, by the descriptor handed over for it. Its state was taken after our own fstat, which made its ctime
- * fine-grained: that says nothing of the time before, so the flag is dropped.
- */
-function scriptSubjects(options: ObserverOptions, exec: Row<'exec'>, nowNs: bigint): Subject[] {
-  const steps = options.steps?.scripts(exec) ?? [];
-  if (steps.length > 0) return steps.map((step) => scriptSubject(options, exec, nowNs, step, step.state));
-  const found = options.opened.script(exec.pid, exec.filename, exec.ts);
-  const { state, path } = found ?? { state: UNSEEN_FILE, path: absolutePath(exec.filename, exec.cwd) };
-  return [scriptSubject(options, exec, nowNs, { state, path }, { ...state, flags: state.flags & ~FINE_CTIME })];
-}
-
-/** Nobody denies writing to a running script: never `alive`. */
-function scriptSubject(
-  options: ObserverOptions,
-  exec: Row<'exec'>,
-  nowNs: bigint,
-  { state, path }: Step,
-  file: FileState,
-): Subject {
-  const { pid, self_exec_id, start_ns, uid, workload, container_id, image, ts } = exec;
-  const row: Row<'load'> = {
-    ...state,
-    ...{ pid, self_exec_id, start_ns, uid, workload, container_id, image, ts },
-    stream: STREAM.load,
-    seq: options.nextSeq(STREAM.load),
-    role: 'script',
-    path,
-    parent_path: exec.path,
-    sha256: '',
-    digest_source: '',
-    digest_strength: '',
-    digest_reason: '',
-    ...NO_PACKAGE,
-    ...NO_WRITER,
-    writer_path: '',
-  };
-  const about = { event: 'load', row, file, tsNs: ts, mountNs: exec.mnt_ns, sinceNs: nowNs } as const;
-  return { ...about, stillRuns: () => false, sent: false, settled: false };
-}
-
-const UNSEEN_FILE: FileState = {
-  dev: 0,
-  generation: 0,
-  ino: 0n,
-  ctime_ns: 0n,
-  mtime_ns: 0n,
-  size: 0n,
-  nlink: 0,
-  writecount: 0,
-  fs_magic: 0,
-  flags: 0,
-};
-
-function send(out: EventsOut, subject: Subject): void {
-  if (subject.event === 'exec') out.add('exec', subject.row as Row<'exec'>);
-  else out.add('load', subject.row as Row<'load'>);
-}
-
-function digestRow(subject: Subject, nowNs: bigint, seq: bigint): Row<'digest'> {
-  const { pid, self_exec_id, start_ns, ts, uid, flags, path, parent_path, workload, container_id, image } = subject.row;
-  const { sha256, digest_source, digest_strength, digest_reason } = subject.row;
-  const { package: name, package_version, package_match, package_algorithm } = subject.row;
-  const { writer_pid, writer_start_ns, writer_self_exec_id, written_ns, writer_path } = subject.row;
-  const role = subject.event === 'exec' ? 'exec' : (subject.row as Row<'load'>).role;
-  return {
-    ...{ pid, self_exec_id, start_ns, uid, flags, path, parent_path, workload, container_id, image, role },
-    ...{ sha256, digest_source, digest_strength, digest_reason, package: name, package_version, package_match },
-    ...{ writer_pid, writer_start_ns, writer_self_exec_id, written_ns, writer_path },
-    package_algorithm,
-    ts: nowNs,
-    event_ts: ts,
-    stream: STREAM.digest,
-    seq,
-  };
-}
-
-function explainMissing(file: FileState, failure: DigestReason): DigestReason {
-  return isLocalMagic(file.fs_magic) || file.flags & MEMFD ? failure : 'unmarked_fs';
-}
-
-function unmarkedReason(file: FileState): DigestReason {
-  return isRemoteMagic(file.fs_magic) ? 'remote_fs' : 'unmarked_fs';
-}
-
-function absolutePath(filename: string, cwd: string): string {
-  return filename.startsWith('/') ? filename : `${cwd}/${filename.replace(/^\.\//, '')}`;
 }

@@ -73,6 +73,8 @@ const SWEEP_MS = 100;
 const GATHER_MS = 2;
 const REPORT_MS = 5_000;
 const ALIVE_MS = 60_000;
+/** No program of the kernel runs for so long: what is closed by then is not counted on. */
+const FORGET_AFTER_MS = 100;
 /** Longest sleep; every wait also ends when the kernel has something. */
 const IDLE_WAIT_MS = 1_000;
 
@@ -171,6 +173,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     bpf.detach();
     hooks.steps?.detach();
     detachedAtNs = clock.nowNs();
+    bpf.tellRepeats(false);
     await loop.stop();
     await drainWaiting(observer);
     observer.finish();
@@ -234,7 +237,11 @@ function runLoop(libc: ReturnType<typeof loadLibc>, world: World): { done: Promi
   let stopped = false;
   const sweeper = createSweeper(world);
   const reporter = setInterval(() => world.report(), REPORT_MS);
-  const looker = setInterval(() => sendAlive(world), ALIVE_MS);
+  const looker = setInterval(() => {
+    sendAlive(world);
+    world.bpf.tellRepeats(false);
+    setTimeout(() => stopped || world.bpf.tellRepeats(true), FORGET_AFTER_MS);
+  }, ALIVE_MS);
   const run = async () => {
     while (!stopped) {
       const ready = await wakeup.wait(IDLE_WAIT_MS);

@@ -58,7 +58,7 @@ export function openPath(context: TestContext, reading = READING) {
     },
   });
   const pipeline: DigestPipeline = {
-    ...{ tell: () => {}, whenRead: () => false, offerRunning: () => 'vanished' },
+    ...{ tell: () => {}, whenRead: () => false, offerRunning: () => 'vanished', offerMapped: () => 'vanished' },
     known: (file) => (identityKey(file) === identityKey(reading.before) ? reading : undefined),
   };
   const { observer, intake } = createRecordPath({

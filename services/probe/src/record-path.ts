@@ -9,6 +9,7 @@ import { createFileChanges, type FileChanges } from './file-changes.ts';
 import { createImageTable } from './image-table.ts';
 import { createInstallers } from './installers.ts';
 import { createKnownFiles } from './known-files.ts';
+import { createLoads } from './loads.ts';
 import { createObserver, type Observer, type ObserverOptions } from './observer.ts';
 import { createOrigins, type WorkloadOf } from './origins.ts';
 import { createIntake, type Intake } from './record-intake.ts';
@@ -51,6 +52,9 @@ export function createRecordPath(options: RecordPathOptions): RecordPath {
     ...{ observer, onUndecodable: () => options.onUndecodable('exec') },
   });
   const changes = createFileChanges({ out, ...shared });
-  const takeCode = createCodeIntake(new Map([[EVENTS.file.id, changes.take]]), () => options.onUndecodable('load'));
+  const loads = createLoads({ observer, origins: shared.origins, nextSeq: options.nextSeq });
+  const takeCode = createCodeIntake(new Map([[EVENTS.file.id, changes.take], ...loads]), () =>
+    options.onUndecodable('load'),
+  );
   return { observer, intake, takeCode, changes };
 }

@@ -1,12 +1,13 @@
 /** What the probe says about itself: cumulative loss counters, and a sign of life. */
 import { release } from 'node:os';
 import { EVENTS } from '@bintrail/schemas/events.ts';
+import { mapping } from '@bintrail/schemas/mapping.ts';
 import type { BpfObject } from './bpf-object.ts';
 import { type Census, type Counting, isCounting } from './census.ts';
 import type { EventsOut, Row } from './events-out.ts';
 import type { Hooks } from './hooks.ts';
-import { STREAM } from './observer.ts';
 import type { Reader } from './reader.ts';
+import { STREAM } from './subjects.ts';
 
 export const PROBE_VERSION = '0.1.0';
 export const USER_SPACE = 0xffff_ffff;
@@ -31,15 +32,20 @@ export type ReportOptions = {
   readonly fanotifyBacklogBytes: () => number;
 };
 
+/** The types of records by what they tell of. A load that is only counted has passed the ring too. */
+const KERNEL_EVENTS = { exec: EVENTS.exec.id, exit: EVENTS.exit.id, load: mapping.id, file: EVENTS.file.id };
+/** The hooks that stand for one event each. */
+const HOOKS = { exec: 'on_exec', exit: 'on_exit', load: 'on_map' } as const;
+
 type Place = Pick<Row<'loss'>, 'cpu' | 'event_type' | 'place' | 'seen' | 'sent' | 'lost'>;
 
 /** Everything counted so far, place by place; seen = sent + lost in each. */
 function places({ bpf, out, tally, reader }: ReportOptions): Place[] {
-  const ring = (['exec', 'exit', 'file'] as const).flatMap((event_type) =>
-    bpf.counters(EVENTS[event_type].id).map((counters) => ({ ...counters, event_type, place: 'ring' })),
+  const ring = Object.entries(KERNEL_EVENTS).flatMap(([event_type, id]) =>
+    bpf.counters(id).map((counters) => ({ ...counters, event_type, place: 'ring' })),
   );
-  const skipped = (['exec', 'exit'] as const).map((event_type) => {
-    const misses = bpf.recursionMisses(`on_${event_type}`);
+  const skipped = Object.entries(HOOKS).map(([event_type, hook]) => {
+    const misses = bpf.recursionMisses(hook);
     return { cpu: USER_SPACE, event_type, place: 'recursion', seen: misses, sent: 0n, lost: misses };
   });
   // How many descriptors a full queue cost the kernel does not say: each time counts as one.

@@ -51,9 +51,7 @@ export function clusterStatements(sql: string, schema: ClusterSchema, sharded: R
     return createTable({ table, columns: columns!, engine: engine!, version, rest: rest! }, schema, sharded);
   const [, view, target, query] = CREATE_VIEW.exec(sql) ?? [];
   if (view !== undefined) {
-    const local = query!.replace(/\b(FROM|JOIN) (\w+)/g, (whole, word, name) =>
-      sharded.has(name) ? `${word} ${name}_local` : whole,
-    );
+    const local = ofItsShard(query!, sharded);
     return [`CREATE MATERIALIZED VIEW IF NOT EXISTS ${view} ${on} TO ${target}_local AS${local}`];
   }
   if (CREATE_PLAIN_VIEW.test(sql)) return [sql.replace(CREATE_PLAIN_VIEW, `$& ${on}`)];
@@ -97,10 +95,19 @@ function createTable(
   ];
 }
 
+/** A view's query over the rows of the shard it runs on. */
+function ofItsShard(query: string, sharded: ReadonlySet<string>): string {
+  return query.replace(/\b(FROM|JOIN) (\w+)/g, (whole, word, name) =>
+    sharded.has(name) ? `${word} ${name}_local` : whole,
+  );
+}
+
+const OF_VIEW = /^MODIFY QUERY\b/;
 const OF_COLUMNS = /^(ADD|DROP|RENAME|MODIFY|COMMENT) COLUMN\b/;
 
 /** Columns are those of both tables; indexes, projections, settings and TTLs those of the one that holds the rows. */
 function alterTable(table: string, change: string, on: string, sharded: ReadonlySet<string>): string[] {
+  if (OF_VIEW.test(change)) return [`ALTER TABLE ${table} ${on} ${ofItsShard(change, sharded)}`];
   if (!sharded.has(table)) return [`ALTER TABLE ${table} ${on} ${change}`];
   const local = `ALTER TABLE ${table}_local ${on} ${change}`;
   return OF_COLUMNS.test(change) ? [local, `ALTER TABLE ${table} ${on} ${withoutPlace(change)}`] : [local];

@@ -110,22 +110,22 @@ export async function storedExecs(store: Store, folder: string): Promise<StoredE
 // Raw rows with their late digests in place, and what each roll-up made of them; a key is here if the two disagree.
 const ROLLED_UP = `
 WITH late AS (
-  SELECT node, boot, pid, start_ns, self_exec_id, role, path, 1 AS resolved, any(sha256) AS sha, any(digest_reason) AS why
-  FROM digest_events GROUP BY node, boot, pid, start_ns, self_exec_id, role, path
+  SELECT node, boot, pid, start_ns, self_exec_id, role, path, event_ts AS ts, 1 AS resolved, any(sha256) AS sha, any(digest_reason) AS why
+  FROM digest_events GROUP BY node, boot, pid, start_ns, self_exec_id, role, path, ts
 ), ran AS (
-  SELECT node, boot, pid, start_ns, self_exec_id, 'exec' AS role, path, sha256, digest_reason FROM exec_events
+  SELECT node, boot, pid, start_ns, self_exec_id, 'exec' AS role, path, ts, sha256, digest_reason, 1 AS n FROM exec_events
   WHERE NOT bitTest(flags, 6)
   UNION ALL
-  SELECT node, boot, pid, start_ns, self_exec_id, role, path, sha256, digest_reason FROM load_events
+  SELECT node, boot, pid, start_ns, self_exec_id, role, path, ts, sha256, digest_reason, 1 + repeats FROM load_events
   WHERE NOT bitTest(flags, 6)
 ), final AS (
-  SELECT path, role, node, if(digest_reason = 'pending' AND resolved, sha, sha256) AS digest,
+  SELECT path, role, node, n, if(digest_reason = 'pending' AND resolved, sha, sha256) AS digest,
     if(digest_reason = 'pending' AND resolved, why, digest_reason) AS reason
-  FROM ran LEFT JOIN late USING (node, boot, pid, start_ns, self_exec_id, role, path)
+  FROM ran LEFT JOIN late USING (node, boot, pid, start_ns, self_exec_id, role, path, ts)
 )
 SELECT path, role, hex(digest) AS sha256, reason, sum(raw) AS raws, sum(sighted) AS sightings, sum(on_nodes) AS nodes,
   raws = sightings AND raws = nodes AS agree FROM (
-  SELECT path, role, digest, reason, toInt64(1) AS raw, toInt64(0) AS sighted, toInt64(0) AS on_nodes FROM final
+  SELECT path, role, digest, reason, toInt64(n) AS raw, toInt64(0) AS sighted, toInt64(0) AS on_nodes FROM final
   UNION ALL
   SELECT path, role, sha256, digest_reason, toInt64(0), n, toInt64(0) FROM sightings
   UNION ALL

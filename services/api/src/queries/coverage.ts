@@ -117,19 +117,29 @@ function isOn(node: string | undefined): string {
 
 type Stored = { node: string; kind: string; strength: string; reason: string; total: string };
 
+const OF_LOADS = 'sum(1 + toUInt64(repeats))';
+// Scripts are told of by the probe: no counter of the kernel knows them.
 const STORED_IN = {
-  exec: ['exec_events', 'ts', 'digest_strength', 'digest_reason', 'NOT bitTest(flags, 6)'],
-  exit: ['exit_events', 'ts', "''", "''", '1'],
-  load: ['load_events', 'ts', 'digest_strength', 'digest_reason', 'NOT bitTest(flags, 6)'],
-  digest: ['digest_events', 'event_ts', 'digest_strength', 'digest_reason', 'NOT bitTest(flags, 6)'],
+  exec: ['exec_events', 'ts', 'digest_strength', 'digest_reason', 'NOT bitTest(flags, 6)', 'count()'],
+  exit: ['exit_events', 'ts', "''", "''", '1', 'count()'],
+  load: [
+    'load_events',
+    'ts',
+    'digest_strength',
+    'digest_reason',
+    "role != 'script' AND NOT bitTest(flags, 6)",
+    OF_LOADS,
+  ],
+  script: ['load_events', 'ts', 'digest_strength', 'digest_reason', "role = 'script'", OF_LOADS],
+  digest: ['digest_events', 'event_ts', 'digest_strength', 'digest_reason', 'NOT bitTest(flags, 6)', OF_LOADS],
 } as const;
 
 // From the events themselves: the roll-ups know neither the strength on a node nor less than an hour.
 function storedEvents(store: Store, window: Window, node: string | undefined): Promise<Stored[]> {
   const { sinceNs, untilNs } = wholeMinutes(window);
   const parts = Object.entries(STORED_IN).map(
-    ([kind, [table, time, strength, reason, which]]) =>
-      `SELECT node, '${kind}' AS kind, ${strength} AS strength, ${reason} AS reason, count() AS total FROM ${table}
+    ([kind, [table, time, strength, reason, which, total]]) =>
+      `SELECT node, '${kind}' AS kind, ${strength} AS strength, ${reason} AS reason, ${total} AS total FROM ${table}
        WHERE ${time} >= {since:DateTime64(9, 'UTC')} AND ${time} < {until:DateTime64(9, 'UTC')} AND ${which}
          AND ${isOn(node)} GROUP BY node, strength, reason`,
   );
@@ -185,7 +195,7 @@ function ofNode(
   return {
     node,
     seen,
-    stored: sum(kernel.map(({ type, stored }) => (type === 'load' ? 0 : stored))),
+    stored: sum(kernel.map((each) => each.stored)),
     lost,
     ratio: seen === 0 ? null : Math.max(0, 1 - lost / seen),
     events,

@@ -14,6 +14,7 @@ const CONTENT = [
   ...['digest_source', 'digest_strength', 'digest_reason'],
   ...['package', 'package_version', 'package_match', 'package_algorithm'],
 ];
+const FILE_NUMBERS = ['uid', 'flags', 'repeats'];
 const FILE_TEXTS = ['role', 'path', 'parent_path', ...CONTENT];
 
 type Source = {
@@ -37,8 +38,8 @@ export const SOURCES: Readonly<Record<EventType, Source>> = {
     texts: ['path', 'parent_path', 'filename', 'comm', 'cwd', 'argv', ...CONTENT],
   },
   exit: { table: 'exit_events', lane: 'cpu', seq: 'cpu_seq', numbers: ['exit_code', 'signal'], texts: [] },
-  load: { table: 'load_events', lane: 'stream', seq: 'seq', numbers: ['uid', 'flags'], texts: FILE_TEXTS },
-  digest: { table: 'digest_events', lane: 'stream', seq: 'seq', numbers: ['uid', 'flags'], texts: FILE_TEXTS },
+  load: { table: 'load_events', lane: 'stream', seq: 'seq', numbers: FILE_NUMBERS, texts: FILE_TEXTS },
+  digest: { table: 'digest_events', lane: 'stream', seq: 'seq', numbers: FILE_NUMBERS, texts: FILE_TEXTS },
 };
 
 /** In this order events of one type are total; processes found at the start have no number, but each a pid. */
@@ -109,7 +110,8 @@ async function lateDigests(store: Store, type: EventType, rows: readonly SqlRow[
   for (let at = 0; at < pending.length; at += CHUNK) {
     const chunk = pending.slice(at, at + CHUNK);
     const late = await store.query<SqlRow>(
-      `SELECT ${IDENTITY.join(', ')}, ${columns}, lower(hex(sha256)) AS sha FROM digest_events
+      `SELECT ${IDENTITY.join(', ')}, ${columns}, lower(hex(sha256)) AS sha,
+         toUnixTimestamp64Nano(event_ts) AS ts_ns FROM digest_events
        WHERE node IN (SELECT arrayJoin({nodes:Array(String)})) AND (pid, start_ns) IN (
          SELECT pair.1, pair.2 FROM (SELECT arrayJoin(arrayZip({pids:Array(UInt32)}, {starts:Array(UInt64)})) AS pair))`,
       {
@@ -118,17 +120,18 @@ async function lateDigests(store: Store, type: EventType, rows: readonly SqlRow[
         starts: chunk.map(({ start_ns }) => BigInt(start_ns!)),
       },
     );
-    for (const { role_hex, path_hex, ...row } of late) {
-      found.set(subjectOf(shown(String(role_hex)), { ...row, path_hex: path_hex! }), row);
+    for (const { role_hex, path_hex, ts_ns, ...row } of late) {
+      found.set(subjectOf(shown(String(role_hex)), { ...row, path_hex: path_hex!, ts_ns: ts_ns! }), row);
     }
   }
   return found;
 }
 
-// One exec may have several scripts (nested interpreters): only the path tells them apart.
+// One exec may have several scripts and libraries: the path tells them apart, and the time those of no process.
 function subjectOf(typeOrRole: string, row: SqlRow): string {
   const role = typeOrRole === 'load' ? shown(String(row.role_hex)) : typeOrRole;
-  return JSON.stringify([role, ...IDENTITY.map((name) => row[name]), row.path_hex]);
+  const isOfOne = Number(row.pid) !== 0;
+  return JSON.stringify([role, ...IDENTITY.map((name) => row[name]), row.path_hex, isOfOne ? '' : String(row.ts_ns)]);
 }
 
 const NO_DIGEST = '0'.repeat(64);
@@ -150,7 +153,7 @@ function eventOf(type: EventType, row: SqlRow): Event {
     ts: rfc3339FromNs(BigInt(row.ts_ns!)),
     type,
     node: String(row.node),
-    exec_id: idOf(row, '')!,
+    exec_id: idOf(row, ''),
     parent_exec_id: type === 'exec' ? idOf(row, 'parent_') : null,
     pid: Number(row.pid),
     ppid: number('ppid'),
@@ -165,6 +168,7 @@ function eventOf(type: EventType, row: SqlRow): Event {
     argc: number('argc'),
     cwd: text('cwd'),
     role: type === 'exec' ? 'exec' : (text('role') as Event['role']),
+    count: row.repeats === undefined ? null : 1 + Number(row.repeats),
     sha256: hasContent && row.sha !== NO_DIGEST ? String(row.sha) : null,
     digest: hasContent ? (content as Event['digest']) : null,
     package: text('package'),
@@ -180,10 +184,10 @@ function eventOf(type: EventType, row: SqlRow): Event {
   };
 }
 
-// Whatever the first program came from has pid 0.
+// Whatever the first program came from has pid 0, and so have loads that stand for those of several processes.
 function idOf(row: SqlRow, whose: '' | 'parent_'): string | null {
   const pid = Number(row[`${whose}pid`]);
-  if (whose !== '' && pid === 0) return null;
+  if (pid === 0) return null;
   const startNs = BigInt(row[`${whose}start_ns`]!);
   return formatExecId({ boot: String(row.boot), pid, startNs, selfExecId: Number(row[`${whose}self_exec_id`]) });
 }

@@ -82,7 +82,7 @@ export async function readRunning(
 function runningSql(place: string, onNode: string): string {
   const imagesIn = (table: string, time: string) => `
     SELECT ${IMAGE}, path, workload, ${time} AS at FROM ${table}
-    WHERE sha256 = toFixedString(unhex({sha256:String}), 32) AND ${place} AND ${onNode}
+    WHERE sha256 = toFixedString(unhex({sha256:String}), 32) AND pid > 0 AND ${place} AND ${onNode}
       AND (node, boot) IN (SELECT node, boot FROM (${NEWEST_BOOTS}))`;
   const images = [
     imagesIn('exec_events', 'ts'),

@@ -18,7 +18,7 @@ export type StoredCounts = {
   /** Executed files with and without a digest, in the whole hours that the window reaches into. */
   readonly executed: number;
   readonly withDigest: number;
-  /** Execs, without processes found at the start of a probe, and exits. */
+  /** What the kernel counts: execs and loads, without what is found at the start of a probe, and exits. */
   readonly events: number;
 };
 
@@ -36,7 +36,7 @@ export async function storedCounts(store: Store, window: SecondsWindow, place: P
   return {
     executed: Number(hours?.executed ?? 0),
     withDigest: Number(hours?.digests ?? 0),
-    events: Number(hours?.execs ?? 0) + Number(exits?.exits ?? 0) + rest,
+    events: Number(hours?.counted ?? 0) + Number(exits?.exits ?? 0) + rest,
   };
 }
 
@@ -52,8 +52,8 @@ function fromHours(store: Store, window: SecondsWindow, inner: SecondsWindow, pl
   const untilNs = BigInt(window.until_s) * NS_PER_SECOND;
   const there = sumsIn('sighting_nodes', { sinceNs, untilNs }, ['role', 'digest_reason'], isAt(place));
   const isInner = "hour >= toDateTime({inner_since:UInt32}, 'UTC') AND hour < toDateTime({inner_until:UInt32}, 'UTC')";
-  return store.query<{ executed: string; digests: string; execs: string }>(
-    `SELECT sum(n) AS executed, sumIf(n, digest_reason = '') AS digests, sumIf(n, role = 'exec' AND ${isInner}) AS execs
+  return store.query<{ executed: string; digests: string; counted: string }>(
+    `SELECT sum(n) AS executed, sumIf(n, digest_reason = '') AS digests, sumIf(n, role != 'script' AND ${isInner}) AS counted
      FROM ${there.sql}`,
     { ...there.params, ...namesOf(place), inner_since: inner.since_s, inner_until: inner.until_s },
   );
@@ -72,6 +72,8 @@ async function fromEvents(store: Store, window: SecondsWindow, inner: SecondsWin
   const [row] = await store.query<{ events: string }>(
     `SELECT sum(c) AS events FROM (
        SELECT count() AS c FROM exec_events WHERE (${isThere}) AND NOT bitTest(flags, 6) AND ${isAt(place)}
+       UNION ALL SELECT sum(1 + toUInt64(repeats)) FROM load_events
+         WHERE (${isThere}) AND role != 'script' AND NOT bitTest(flags, 6) AND ${isAt(place)}
        UNION ALL SELECT count() FROM exit_events WHERE (${isThere}) AND ${isAt(place)})`,
     { ...window, inner_since: inner.since_s, inner_until: inner.until_s, ...namesOf(place) },
   );

@@ -59,9 +59,14 @@ describe('events', () => {
       ...{ type: 'exec', node, exec_id: `${BOOT}:11:${2n ** 63n - 1n}:3`, parent_exec_id: `${BOOT}:10:9:2` },
       ...{ pid: 11, ppid: 12, uid: 1000, gid: 100, euid: 0, path: '/opt/\\xff', filename: 'a', comm: 'a' },
       ...{ parent_path: '/bin/sh', argv: ['/opt/a', '\\xffA', '', 'é\\x0a'], argc: 4, cwd: '/srv', role: 'exec' },
-      ...{ sha256: A, digest: { source: 'held', strength: 'exact', reason: null }, package: 'deb:a:amd64' },
-      ...{ package_version: '1', package_match: 'match', workload, container_id: 'c0', image: 'sha256:1' },
-      ...{ exit_code: null, signal: null, flags: ['unlinked', 'setuid'] },
+      ...{
+        count: null,
+        sha256: A,
+        digest: { source: 'held', strength: 'exact', reason: null },
+        package: 'deb:a:amd64',
+      },
+      ...{ package_version: '1', package_match: 'match', package_algorithm: null, workload, container_id: 'c0' },
+      ...{ image: 'sha256:1', exit_code: null, signal: null, flags: ['unlinked', 'setuid'] },
     });
     assert.equal(coverage.events_stored, 1);
   });
@@ -113,6 +118,32 @@ describe('events', () => {
     );
     assert.deepEqual(await pids(`node=${node}`), [32]);
     assert.deepEqual(await pids(`node=${node}&since=now-2d`), [32, 31]);
+  });
+
+  it('shows loads that are only counted without a process, each with the digest that came late', async () => {
+    const node = 'node-counted';
+    const counted = { pid: 0, start_ns: 0n, self_exec_id: 0, role: 'library', path: '/lib/x.so', ...PENDING };
+    const at = [ago(5), ago(4)];
+    await send(
+      'load',
+      [
+        { ...counted, ts: at[0]!, repeats: 6 },
+        { ...counted, ts: at[1]!, repeats: 0 },
+      ],
+      { node },
+    );
+    const late = { ...counted, digest_reason: '', ts: ago(2), event_ts: at[0]!, repeats: 6, sha256: bytes(B) };
+    await send('digest', [late], { node });
+    const { items, coverage } = await list(`node=${node}&type=load`);
+    type Shown = { exec_id: null; pid: number; count: number; sha256: string | null };
+    assert.deepEqual(
+      items.map(({ exec_id, pid, count, sha256 }: Shown) => [exec_id, pid, count, sha256]),
+      [
+        [null, 0, 1, null],
+        [null, 0, 7, B],
+      ],
+    );
+    assert.equal(coverage.events_stored, 8);
   });
 
   it('shows the digest that came late, and finds events by it', async () => {

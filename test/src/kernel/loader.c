@@ -1,0 +1,120 @@
+/* Loads libraries in every way a program can, for loads.test.ts. Says what it loaded, and waits where it is asked to. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PAGE 4096
+
+static void *load(const char *path)
+{
+	void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+
+	if (!handle) {
+		fprintf(stderr, "%s\n", dlerror());
+		exit(2);
+	}
+	return handle;
+}
+
+/* Until stdin ends. */
+static void wait_here(void)
+{
+	char byte;
+
+	puts("ready");
+	fflush(stdout);
+	while (read(0, &byte, 1) > 0)
+		;
+}
+
+static int open_file(const char *path, int flags)
+{
+	int fd = open(path, flags);
+
+	if (fd < 0) {
+		perror(path);
+		exit(2);
+	}
+	return fd;
+}
+
+static void load_memfd(const char *path)
+{
+	int in = open_file(path, O_RDONLY), fd = memfd_create("payload", 0);
+	char bytes[PAGE], name[64];
+	long n;
+
+	while ((n = read(in, bytes, sizeof(bytes))) > 0)
+		if (write(fd, bytes, n) != n)
+			exit(2);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	load(name);
+}
+
+/* mmap2 of the 32-bit system calls, which any 64-bit program may use: nothing of it passes sys_enter_mmap. */
+static long map_by_int80(int fd)
+{
+	long result;
+
+	__asm__ volatile("push %%rbp; mov $0, %%ebp; int $0x80; pop %%rbp"
+			 : "=a"(result)
+			 : "a"(192), "b"(0), "c"(PAGE), "d"(PROT_READ | PROT_EXEC), "S"(MAP_PRIVATE), "D"(fd)
+			 : "memory", "r8", "r9", "r10", "r11");
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argv[1], *path = argv[2];
+
+	if (argc < 3)
+		return 2;
+	if (!strcmp(mode, "load")) {
+		for (int i = 2; i < argc; i++)
+			load(argv[i]);
+	} else if (!strcmp(mode, "hold")) {
+		load(path);
+		wait_here();
+	} else if (!strcmp(mode, "turns")) {
+		/* Two libraries in turns, so that none is the one before: n loads of each. */
+		for (int left = atoi(argv[4]); left > 0; left--) {
+			dlclose(load(path));
+			dlclose(load(argv[3]));
+		}
+	} else if (!strcmp(mode, "memfd")) {
+		load_memfd(path);
+		wait_here();
+	} else if (!strcmp(mode, "int80")) {
+		long address = map_by_int80(open_file(path, O_RDONLY));
+
+		if (address < 0 && address > -PAGE)
+			return 3;
+		wait_here();
+	} else if (!strcmp(mode, "protect")) {
+		void *at = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, open_file(path, O_RDONLY), 0);
+
+		if (mprotect(at, PAGE, PROT_READ | PROT_EXEC))
+			return 2;
+		wait_here();
+	} else if (!strcmp(mode, "write")) {
+		/* Keeps the file writable; its last byte changes with every byte of stdin. */
+		int fd = open_file(path, O_RDWR);
+		struct stat info;
+		char *bytes, byte;
+
+		fstat(fd, &info);
+		bytes = mmap(NULL, info.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		close(fd);
+		puts("ready");
+		fflush(stdout);
+		while (read(0, &byte, 1) > 0)
+			bytes[info.st_size - 1] = byte;
+	}
+	return 0;
+}
