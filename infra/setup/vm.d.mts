@@ -1,2 +1,3 @@
 export function vmFolder(root: string): string;
 export function fetchVm(root: string, env: NodeJS.ProcessEnv): Promise<void>;
+export function missingForVm(env: NodeJS.ProcessEnv): { name: string }[];
