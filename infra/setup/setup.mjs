@@ -9,7 +9,7 @@ import { endLike, launch } from './launch.mjs';
 import { installPackages } from './packages.mjs';
 import { StepFailed } from './progress.mjs';
 import { runRings } from './rings.mjs';
-import { createServiceUser, serviceUserExists } from './service-user.mjs';
+import { createServiceUser, missingServiceUsers } from './service-user.mjs';
 import { fetchVm, wantsVm } from './vm.mjs';
 
 /** Exit codes of sysexits.h: the command line is wrong; something the machine must provide is missing. */
@@ -108,7 +108,7 @@ async function setUp(root, mode, env) {
     const failed = await fetchVm(root, env).catch(toleratedInTests(mode));
     if (failed) missing.push(NO_VM_KERNEL);
   }
-  if (process.getuid?.() === 0 && !serviceUserExists()) await createServiceUser(env);
+  if (process.getuid?.() === 0) for (const user of missingServiceUsers()) await createServiceUser(user, env);
   return missing;
 }
 

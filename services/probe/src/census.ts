@@ -3,7 +3,7 @@
  * the first probe of a boot; later ones open what is there. Removed by `npm run census -- remove`.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, statfsSync, unlinkSync } from 'node:fs';
+import { closeSync, mkdirSync, readdirSync, renameSync, rmdirSync, statfsSync, statSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { collectLibbpfWarnings, isNull, type Libbpf, type Libc, lastErrno, type Pointer } from './ffi.ts';
 
@@ -83,7 +83,7 @@ export function showCensus(libbpf: Libbpf, folder: string): CensusCounts[] | und
 
 /** Ends the census in `folder`: nothing counts any more, and the next probe begins another. False where none was. */
 export function removeCensus(folder: string): boolean {
-  const was = existsSync(join(folder, PINNED));
+  const was = isThere(join(folder, PINNED));
   setAside(folder);
   return was;
 }
@@ -97,8 +97,13 @@ function isSystemError(error: unknown): error is NodeJS.ErrnoException {
 }
 
 function isInBpffs(folder: string): boolean {
-  const existing = existsSync(folder) ? folder : dirname(folder);
-  return existsSync(existing) && statfsSync(existing).type === BPF_FS_MAGIC;
+  const existing = isThere(folder) ? folder : dirname(folder);
+  return isThere(existing) && statfsSync(existing).type === BPF_FS_MAGIC;
+}
+
+/** Not by access(2), as `existsSync` does it: for that the capabilities of who is not root do not count. */
+function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** Undefined where there is none, or one that is not whole or laid out otherwise. */
@@ -206,12 +211,12 @@ function setAside(folder: string): void {
 function removeRemains(folder: string): void {
   for (const name of readdirSync(folder)) {
     const [, pid] = /^(?:new|old)-(\d+)-/.exec(name) ?? [];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) removeFolder(join(folder, name));
+    if (pid !== undefined && !isThere(`/proc/${pid}`)) removeFolder(join(folder, name));
   }
 }
 
 function removeFolder(path: string): void {
-  if (!existsSync(path)) return;
+  if (!isThere(path)) return;
   for (const name of readdirSync(path)) unlinkSync(join(path, name));
   rmdirSync(path);
 }

@@ -150,11 +150,14 @@ function described(options: PipelineOptions, fd: number, source: DigestSource, f
   return 'vanished';
 }
 
-function openFile(path: string): number | DigestReason {
+function openFile(path: string, noAtime = true): number | DigestReason {
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
   try {
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOATIME);
+    return openSync(path, noAtime ? flags | constants.O_NOATIME : flags);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    // Only its owner and CAP_FOWNER may read a file without leaving a trace.
+    if (code === 'EPERM' && noAtime) return openFile(path, false);
     return code === 'ENOENT' || code === 'ESRCH' ? 'vanished' : 'unreadable';
   }
 }

@@ -1,5 +1,5 @@
 /** What this host is called, and what it lacks for the probes: named precisely, each with how to get it. */
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 
 /** boot_id of the running kernel (proc_sys_kernel(5)). */
@@ -7,28 +7,35 @@ export function readBootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }
 
-/** Bits of include/uapi/linux/capability.h. */
+/**
+ * Bits of include/uapi/linux/capability.h, and what fails without each. Where CAP_SYS_ADMIN is there, the kernel asks for
+ * neither CAP_BPF nor CAP_PERFMON; they are demanded all the same, for the day it no longer stands in for them.
+ */
 const CAPABILITIES = {
-  CAP_DAC_READ_SEARCH: 2n,
-  CAP_SYS_PTRACE: 19n,
-  CAP_SYS_ADMIN: 21n,
-  CAP_PERFMON: 38n,
-  CAP_BPF: 39n,
+  CAP_DAC_READ_SEARCH: { bit: 2n, lost: 'programs that only their owner may read have no digest' },
+  CAP_SYS_PTRACE: { bit: 19n, lost: 'what processes of other users run, and their roots, stay closed' },
+  CAP_SYS_ADMIN: { bit: 21n, lost: 'the kernel hands over no files: fanotify cannot mark filesystems' },
+  CAP_PERFMON: { bit: 38n, lost: 'BPF programs may not read kernel memory' },
+  CAP_BPF: { bit: 39n, lost: 'no BPF program can be loaded' },
 } as const;
 
+export type Capability = keyof typeof CAPABILITIES;
+
+/** The probe needs these and no others, whoever it runs as. */
+export const PROBE_CAPABILITIES = Object.keys(CAPABILITIES) as Capability[];
+
 /** Names of the capabilities that this text of /proc/self/status lacks in its effective set. */
-export function missingCapabilities(status: string): string[] {
+export function missingCapabilities(status: string): Capability[] {
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  return Object.entries(CAPABILITIES)
-    .filter(([, bit]) => !(effective & (1n << bit)))
-    .map(([name]) => name);
+  return PROBE_CAPABILITIES.filter((name) => !(effective & (1n << CAPABILITIES[name].bit)));
 }
 
 /** Everything this host lacks, as one SetupError; nothing when the probes can run. */
 export function checkHost(bpfObjectPath: string): void {
   const missing: string[] = [];
-  const capabilities = missingCapabilities(readFileSync('/proc/self/status', 'utf8'));
-  if (capabilities.length > 0) missing.push(`${capabilities.join(', ')}: run as root (sudo npm start)`);
+  for (const name of missingCapabilities(readFileSync('/proc/self/status', 'utf8'))) {
+    missing.push(`${name}, without which ${CAPABILITIES[name].lost}: run as root (sudo npm start), or grant it`);
+  }
   if (!existsSync('/sys/kernel/btf/vmlinux')) {
     missing.push('/sys/kernel/btf/vmlinux: use a kernel 6.1 or newer built with CONFIG_DEBUG_INFO_BTF');
   }
@@ -44,7 +51,8 @@ export function checkHost(bpfObjectPath: string): void {
 
 function isReadable(path: string): boolean {
   try {
-    accessSync(path, constants.R_OK);
+    // Not by access(2): for that the capabilities of who is not root do not count.
+    closeSync(openSync(path, 'r'));
     return true;
   } catch {
     return false;

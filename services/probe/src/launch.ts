@@ -1,5 +1,13 @@
-/** How the probe's process is started, so that it stays small: it is there for as long as the machine runs. */
+/**
+ * How root starts the probe's process: as a user of its own with five capabilities and nothing else, and small, as it is
+ * there for as long as the machine runs.
+ */
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SetupError } from '@bintrail/runtime/errors.ts';
+import type { User } from '@bintrail/runtime/privileges.ts';
+import { missingCapabilities, PROBE_CAPABILITIES } from './host.ts';
 
 export const PROBE_MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 
@@ -14,4 +22,35 @@ export const PROBE_NODE_OPTIONS = ['--max-semi-space-size=4'];
 
 export function probeEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return { ...env, NODE_COMPILE_CACHE: COMPILE_CACHE };
+}
+
+/** Of util-linux, which every distribution has. */
+const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
+
+/**
+ * The command that runs the one given to it in its own place: as this user, with the probe's capabilities in every set
+ * (ambient too, which is what survives an exec) and in the bounding set no others. Empty, as it is then the probe that
+ * says what is missing, when this process lacks some itself. Throws SetupError without setpriv.
+ */
+export function probeCommand({ uid, gid }: User): string[] {
+  if (missingCapabilities(readFileSync('/proc/self/status', 'utf8')).length > 0) return [];
+  if (SETPRIV === undefined) throw new SetupError('setpriv is missing', 'install util-linux');
+  const capabilities = PROBE_CAPABILITIES.map((name) => `+${name.slice('CAP_'.length).toLowerCase()}`);
+  const set = ['-all', ...capabilities].join(',');
+  const sets = ['--inh-caps', '--ambient-caps', '--bounding-set'].map((option) => `${option}=${set}`);
+  return [SETPRIV, `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...sets, '--no-new-privs'];
+}
+
+const BPF_FS_MAGIC = 0xcafe_4a11;
+
+/** Gives a probe that runs as this user what it writes to: its compiled sources, and the census in bpffs. */
+export function ownFolders({ uid, gid }: User, censusFolder: string): void {
+  mkdirSync(COMPILE_CACHE, { recursive: true, mode: 0o700 });
+  chownSync(COMPILE_CACHE, uid, gid);
+  const parent = dirname(censusFolder);
+  if (!existsSync(parent) || statfsSync(parent).type !== BPF_FS_MAGIC) return;
+  mkdirSync(censusFolder, { recursive: true, mode: 0o700 });
+  for (const name of ['', ...readdirSync(censusFolder, { recursive: true, encoding: 'utf8' })]) {
+    chownSync(join(censusFolder, name), uid, gid);
+  }
 }

@@ -26,15 +26,19 @@ export class ChildEnded extends Error {
 
 const STOP_BOUND_MS = 15_000;
 
-/** Starts a TypeScript main in a process group of its own: Ctrl-C reaches the supervisor alone, which ends it in order. */
+/**
+ * Starts a TypeScript main in a process group of its own: Ctrl-C reaches the supervisor alone, which ends it in order.
+ * `command` is one that runs the one given to it in its own place.
+ */
 export function startChild<In, Out>(
   part: string,
   main: URL | string,
   env: NodeJS.ProcessEnv,
-  nodeOptions: readonly string[] = [],
+  { nodeOptions = [], command = [] }: { nodeOptions?: readonly string[]; command?: readonly string[] } = {},
 ): Child<In, Out> {
-  const execArgv = [...process.execArgv, ...nodeOptions];
-  const child = fork(main, [], { detached: true, env, execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const [execPath = '', ...execArgv] = [...command, process.execPath, ...process.execArgv, ...nodeOptions];
+  const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const;
+  const child = fork(main, [], { detached: true, env, execPath, execArgv, stdio: [...stdio] });
   let stopping = false;
   const done = once(child, 'exit').then(([code, signal]) => {
     if (!stopping) throw new ChildEnded(part, code as number | null, signal as string | null);

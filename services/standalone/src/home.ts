@@ -85,8 +85,9 @@ function makeFolder(setting: string | undefined, checkout: string, user: User | 
   try {
     makeFolders(path);
     if (user !== undefined) chownSync(path, user.uid, user.gid);
-    // Others may name what they know of, such as the token, but list nothing.
-    chmodSync(path, 0o711);
+    // Others may name what they know of, such as the token, but list nothing. The group is the probe's too, which puts
+    // files beside those that are there, and may take none of them away.
+    chmodSync(path, 0o1771);
   } catch (error) {
     if (!REFUSED.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
     throw new SetupError(`no data can be kept in ${path}: ${error}`, 'set BINTRAIL_HOME to a folder of your own');

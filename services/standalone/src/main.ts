@@ -3,10 +3,12 @@
  * the order the data flows. Holds no data and opens no port itself.
  */
 
+import { chmodSync, existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PROBE_MAIN, PROBE_NODE_OPTIONS, probeEnvironment } from '@bintrail/probe/launch.ts';
-import { optional, readConfig, text } from '@bintrail/runtime/config.ts';
+import { CENSUS_FOLDER } from '@bintrail/probe/census.ts';
+import { ownFolders, PROBE_MAIN, PROBE_NODE_OPTIONS, probeCommand, probeEnvironment } from '@bintrail/probe/launch.ts';
+import { optional, readConfig, setting, text } from '@bintrail/runtime/config.ts';
 import { SetupError, Transient } from '@bintrail/runtime/errors.ts';
 import { readKafkaConnection } from '@bintrail/runtime/kafka-settings.ts';
 import { ensureTopics } from '@bintrail/runtime/kafka-topics.ts';
@@ -50,13 +52,16 @@ async function start(): Promise<void> {
     homeDir: optional('BINTRAIL_HOME', text),
     clickHouseUrl: optional('CLICKHOUSE_URL', text),
     webhookUrl: optional('SLACK_WEBHOOK_URL', text),
+    censusFolder: setting('BINTRAIL_CENSUS', text, CENSUS_FOLDER),
   });
   const server = readServer(mode, config.clickHouseUrl);
-  const user = unprivilegedUser();
+  const user = systemUser('bintrail');
+  const probeUser = mode === 'live' ? systemUser('bintrail-probe') : undefined;
   const home = takeHome(homeOf(mode, config.homeDir), CHECKOUT, user);
   shutdown.onClose('home', home.release);
   if (usesKafka(mode, process.env)) await createTopics();
   else await createBus(home.reachablePath, user);
+  if (probeUser !== undefined) shareFiles(home.reachablePath);
 
   // Before the first child: all of them inherit it.
   forbidNewPrivileges();
@@ -68,7 +73,9 @@ async function start(): Promise<void> {
   shutdown.onClose('backend', backend.stop);
   const tokenPath = join(home.path, 'token');
   backend.send({ kind: 'start', mode, store, homeDir: home.reachablePath, tokenPath, user });
-  const probeReady = mode === 'live' ? startProbe(backend, withoutSecrets(env)) : undefined;
+  const asProbe = probeUser && user && { uid: probeUser.uid, gid: user.gid };
+  if (asProbe !== undefined) ownFolders(asProbe, config.censusFolder);
+  const probeReady = mode === 'live' ? startProbe(backend, withoutSecrets(env), asProbe) : undefined;
   const [{ url, hasToken, tokenNote }, probe] = await Promise.all([backendReady, probeReady]);
   const storeName = server ? `ClickHouse at ${new URL(server.url).host}` : 'embedded ClickHouse';
   const slack = config.webhookUrl !== undefined;
@@ -105,10 +112,12 @@ function readServer(mode: Mode, clickHouseUrl: string | undefined): StoreOptions
   );
 }
 
-async function startProbe(backend: Backend, env: NodeJS.ProcessEnv): Promise<Facts['probe']> {
+async function startProbe(backend: Backend, env: NodeJS.ProcessEnv, user: User | undefined): Promise<Facts['probe']> {
   // Not at its usual port: it may run as a service beside this.
   const probeEnv = probeEnvironment({ BINTRAIL_OPS_PORT: '0', ...env });
-  const probe = startChild<never, FromProbe>('the probe', PROBE_MAIN, probeEnv, PROBE_NODE_OPTIONS);
+  const command = user === undefined ? [] : probeCommand(user);
+  const how = { nodeOptions: PROBE_NODE_OPTIONS, command };
+  const probe = startChild<never, FromProbe>('the probe', PROBE_MAIN, probeEnv, how);
   shutdown.onClose('probe', probe.stop);
   const { hooks, marks, uncounted } = await firstMessage(probe, 'ready').catch((error: unknown) => {
     const cannotRunHere = error instanceof ChildEnded && error.exitCode === EXIT_SETUP;
@@ -129,18 +138,28 @@ function tellOperator(mode: Mode, message: FromBackend): void {
   }
 }
 
-/** Who everything but the probe runs as; undefined when this process is not root and stays who it is. */
-function unprivilegedUser(): User | undefined {
+/** Who a part runs as; undefined when this process is not root and all stay who it is. */
+function systemUser(name: string): User | undefined {
   if (process.getuid?.() !== 0) return undefined;
-  const user = lookupUser('bintrail');
+  const user = lookupUser(name);
   if (user !== undefined) return user;
   throw new SetupError(
-    'the system user bintrail is missing',
-    'run npm start, which creates it; or: useradd --system bintrail',
+    `the system user ${name} is missing`,
+    `run npm start, which creates it; or: useradd --system ${name}`,
   );
 }
 
-/** Made here as the unprivileged user, so that the files are his before the probe opens them as root. */
+/** The files through which probe and backend meet: the probe is of the backend's group, and makes new ones beside them. */
+function shareFiles(homeDir: string): void {
+  for (const name of ['bus.db', 'outbox.db'].flatMap((file) =>
+    ['', '-wake', '-wal', '-shm'].map((end) => file + end),
+  )) {
+    const path = join(homeDir, name);
+    if (existsSync(path)) chmodSync(path, 0o660);
+  }
+}
+
+/** Made here as the unprivileged user, so that the files are his before the probe opens them. */
 async function createBus(homeDir: string, user: User | undefined): Promise<void> {
   const open = () => openSqliteBus({ path: join(homeDir, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
   const bus = user === undefined ? open() : asUser(user, open);

@@ -31,7 +31,9 @@ function childWith(word: string): number {
 /** A field of the status of every thread of a process, once each. */
 function inAllThreads(pid: number, field: string): string[] {
   const statuses = readdirSync(`/proc/${pid}/task`).map((thread) => read(`/proc/${pid}/task/${thread}/status`));
-  return [...new Set(statuses.map((status) => new RegExp(`^${field}:\\s*(.*)$`, 'm').exec(status)?.[1] ?? 'missing'))];
+  return [
+    ...new Set(statuses.map((status) => new RegExp(`^${field}:[ \\t]*(.*)$`, 'm').exec(status)?.[1] ?? 'missing')),
+  ];
 }
 
 const PARTS = ['standalone/src/backend.ts', 'probe/src/main.ts', 'clickhouse-host'];
@@ -42,6 +44,12 @@ test('no part can gain rights by executing something, and only the probe has any
   for (const part of PARTS.filter((name) => !name.includes('probe'))) {
     assert.deepEqual(inAllThreads(childWith(part), 'Uid'), [Array(4).fill(uid).join('\t')], part);
     assert.deepEqual(inAllThreads(childWith(part), 'CapEff'), ['0'.repeat(16)], part);
+  }
+  const probe = childWith('probe/src/main.ts');
+  assert.deepEqual(inAllThreads(probe, 'Uid'), [Array(4).fill(lookupUser('bintrail-probe')!.uid).join('\t')]);
+  assert.deepEqual(inAllThreads(probe, 'Groups'), ['']);
+  for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) {
+    assert.deepEqual(inAllThreads(probe, set), ['000000c000280004'], `${set}: the five of the probe, and no other`);
   }
 });
 
