@@ -76,9 +76,9 @@ async function ingested(place: KafkaPlace, { messages }: Load): Promise<number> 
   const watched: Bus = {
     ...bus,
     subscribe: (options, handler) =>
-      bus.subscribe(options, async (plan) => {
+      bus.subscribe(options, async (plan, over) => {
         if (plan.topic === TOPICS.events) beganMs ||= performance.now();
-        await handler(plan);
+        await handler(plan, over);
         if (plan.topic === TOPICS.events) handled += plan.records.length;
       }),
   };

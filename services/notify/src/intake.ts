@@ -10,7 +10,8 @@ import { receive } from './transitions.ts';
 export const STAGE = 'notify';
 
 export type IntakeDeps = {
-  readonly ledger: Ledger;
+  /** Of the plan's partition. */
+  readonly ledger: Pick<Ledger, 'get' | 'commit'>;
   readonly policy: Pick<PolicyFollower, 'now' | 'catchUp'>;
   readonly hasWebhook: boolean;
   readonly clock: () => number;

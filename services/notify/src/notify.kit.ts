@@ -129,6 +129,7 @@ export async function eventually(holds: () => boolean | Promise<boolean>): Promi
 
 /** Resolves once every finding was taken in and nothing is left to be posted. */
 export async function drained(bus: Bus, notify: Notify): Promise<void> {
+  await eventually(() => notify.status().partitions.length > 0);
   await eventually(async () => (await bus.lag(TOPICS.findings, 'notify')).records === 0);
   await eventually(() => notify.status().waiting === 0);
 }

@@ -82,15 +82,20 @@ test('what was resolved and comes back is told again, as soon as detection says 
 
 test('an action that the follower has not come to yet counts all the same', async (t) => {
   const { bus, receiver, start } = await makeStand(t);
-  let slow = true;
   const lagging: typeof bus = {
     ...bus,
     async follow(topic, handler) {
-      const follower = await bus.follow(topic, handler);
-      if (topic !== TOPICS.policy || !slow) return follower;
-      slow = false;
-      await follower.close();
-      return { done: Promise.resolve(), close: async () => {} };
+      if (topic !== TOPICS.policy) return bus.follow(topic, handler);
+      const held: (() => void)[] = [];
+      const follower = await bus.follow(
+        topic,
+        (records, partition) => void held.push(() => handler(records, partition)),
+      );
+      const handOver = () => {
+        for (const hand of held.splice(0)) hand();
+      };
+      handOver();
+      return { ...follower, catchUp: () => follower.catchUp().then(handOver) };
     },
   };
   const notify = await start({ bus: lagging });
@@ -121,8 +126,8 @@ for (const why of ['approved', 'resolved'] as const) {
     const watched: typeof bus = {
       ...bus,
       follow: (topic, handler) =>
-        bus.follow(topic, (records) => {
-          handler(records);
+        bus.follow(topic, (records, partition) => {
+          handler(records, partition);
           if (topic === TOPICS.policy) applied += records.length;
         }),
     };
@@ -202,7 +207,13 @@ test('without a webhook findings are taken in, and do not flood the one that is 
   const without = await start({ webhookUrl: undefined });
   await publishFindings(bus, groups(50));
   await drained(bus, without);
-  assert.deepEqual(without.status(), { webhook: 'unset', waiting: 0, paused_until: null, last_post: null });
+  assert.deepEqual(without.status(), {
+    webhook: 'unset',
+    partitions: [0],
+    waiting: 0,
+    paused_until: null,
+    last_post: null,
+  });
   await without.close();
   const notify = await start();
   await publishFindings(bus, [...groups(50), group(99)]);

@@ -1,4 +1,5 @@
 import type { Bus } from '@bintrail/runtime/bus.ts';
+import { Transient } from '@bintrail/runtime/errors.ts';
 import { type Health, worstOf } from '@bintrail/runtime/health.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
 import type { Metrics } from '@bintrail/runtime/metrics.ts';
@@ -9,9 +10,10 @@ import { sleep as realSleep, type Sleep } from './alarm.ts';
 import type { ApiAccess } from './commands.ts';
 import type { Counts } from './compose.ts';
 import { countInTime } from './counts.ts';
+import { followDeliveries, requireSamePartitions } from './deliveries.ts';
 import { timestamp } from './delivery.ts';
+import { createHoldings } from './holdings.ts';
 import { STAGE, takeIn } from './intake.ts';
-import { openLedger } from './ledger.ts';
 import { followPolicy } from './policy.ts';
 import { createReport, type LastPost } from './report.ts';
 import { DEFAULT_RETRY, type RetryPolicy } from './retry.ts';
@@ -42,6 +44,8 @@ export type NotifyOptions = ApiAccess & {
 
 export type NotifyStatus = {
   readonly webhook: 'set' | 'unset';
+  /** Of findings and deliveries, that this copy has now. */
+  readonly partitions: readonly number[];
   /** Groups that are still to be posted. */
   readonly waiting: number;
   readonly paused_until: string | null;
@@ -61,8 +65,9 @@ const SECOND_MS = 1000;
 const POST_TIMEOUT_MS = 10_000;
 
 /**
- * Findings → Slack. Resolves once deliveries and policy were read to their end and findings are consumed.
- * @throws SetupError when the webhook URL is none.
+ * Findings → Slack. Resolves once deliveries and policy were read to their end and findings are consumed. Copies share the
+ * partitions: a group is one copy's, until that gives its partition up or is not heard of any more.
+ * @throws SetupError when the webhook URL is none, or the topics have different numbers of partitions.
  */
 export async function createNotify(options: NotifyOptions): Promise<Notify> {
   const { bus, log, metrics, webhookUrl, clock = Date.now, sleep = realSleep } = options;
@@ -71,16 +76,16 @@ export async function createNotify(options: NotifyOptions): Promise<Notify> {
     ? createPost(webhookUrl, { timeoutMs: options.postTimeoutMs ?? POST_TIMEOUT_MS, clock })
     : undefined;
   const report = createReport(log, metrics, clock);
-  const ledger = await openLedger(bus, {
-    unreadable: (key) => report.unreadable(TOPICS.deliveries, key),
-    waiting: report.waiting,
-  });
+  await requireSamePartitions(bus);
+  const deliveries = await followDeliveries(bus, (key) => report.unreadable(TOPICS.deliveries, key));
   const policy = await followPolicy(bus, (key) => report.unreadable(TOPICS.policy, key));
   const { counts } = options;
-  const sender: Sender | undefined =
+  let sender: Sender | undefined;
+  const holdings = createHoldings({ bus, deliveries, sender: () => sender, onWaiting: report.waiting });
+  sender =
     post &&
     startSender({
-      ...{ ledger, post, clock, sleep, report: report.sender, policy: policy.now },
+      ...{ holdings: holdings.all, post, clock, sleep, report: report.sender, policy: policy.now },
       counts: async (finding) => counts && countInTime(counts, finding, log),
       access: { apiUrl: options.apiUrl.replace(/\/+$/, ''), tokenPath: options.tokenPath },
       intervalMs: options.intervalMs ?? SECOND_MS,
@@ -91,7 +96,10 @@ export async function createNotify(options: NotifyOptions): Promise<Notify> {
     ...{ bus, log, metrics, stage: STAGE, topic: TOPICS.findings, group: 'notify', deadTopic: TOPICS.dead },
     maxRecords: 500,
     maxBytes: 4 * 1024 * 1024,
+    taken: holdings.take,
     process: async (plan) => {
+      const ledger = holdings.of(plan.partition)?.ledger;
+      if (ledger === undefined) throw new Transient('the partition is another copy’s now');
       const processed = await takeIn(plan, { ledger, policy, hasWebhook, clock });
       sender?.wake();
       return processed;
@@ -102,15 +110,16 @@ export async function createNotify(options: NotifyOptions): Promise<Notify> {
     watch.over = true;
   });
   return {
-    done: Promise.all([intake.done, policy.done, sending]).then(() => {}),
+    done: Promise.all([intake.done, policy.done, deliveries.done, sending]).then(() => {}),
     async close() {
-      await intake.close();
-      await sender?.close();
+      await Promise.all([intake.close(), sender?.close()]);
       await policy.close();
+      await deliveries.close();
     },
     status: () => ({
       webhook: hasWebhook ? 'set' : 'unset',
-      waiting: ledger.waiting,
+      partitions: [...holdings.all()].map(({ partition }) => partition),
+      waiting: holdings.waiting,
       paused_until: sender && sender.pausedUntilMs > clock() ? timestamp(sender.pausedUntilMs) : null,
       last_post: report.lastPost(),
     }),

@@ -7,7 +7,7 @@ export type PolicyFollower = {
   now(): Policy;
   /**
    * Resolves once everything that is on the bus as of the call is known: what detect knew when it published a finding
-   * was there before it. Reads the topic anew, which compaction keeps small.
+   * was there before it.
    */
   catchUp(): Promise<void>;
   readonly done: Promise<void>;
@@ -26,10 +26,7 @@ export async function followPolicy(bus: Bus, onUnreadable: (key: string) => void
       const { revision, approvals, actions } = view;
       return { revision, approvals, episodeOf: (findingId) => actions.get(findingId)?.episode ?? 0 };
     },
-    async catchUp() {
-      const reading = await bus.follow(TOPICS.policy, apply);
-      await reading.close();
-    },
+    catchUp: follower.catchUp,
     done: follower.done,
     close: () => follower.close(),
   };

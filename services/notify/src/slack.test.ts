@@ -22,7 +22,7 @@ async function listen(server: Server, protocol = 'http'): Promise<string> {
 }
 
 async function postTo(url: string, timeoutMs = options.timeoutMs): Promise<PostResult> {
-  return createPost(url, { ...options, timeoutMs })(message);
+  return createPost(url, { ...options, timeoutMs })(message, () => true);
 }
 
 /** The result of a post that is answered so. */
@@ -160,4 +160,14 @@ test('a URL that is none is named without being repeated', () => {
       (error) => error instanceof SetupError && !`${error.message} ${error.remedy}`.includes('secret'),
     );
   }
+});
+
+test('a message that is not ours any more when the connection stands does not leave', async (t) => {
+  const receiver = await startSlackReceiver();
+  t.after(() => receiver.close());
+  const send = createPost(receiver.url, { ...options, timeoutMs: 5_000 });
+  const refused = { kind: 'refused', code: 'not_ours', retryAfterMs: undefined };
+  assert.deepEqual(await send(message, () => false), refused);
+  assert.deepEqual(await send(message, () => true), { kind: 'sent' });
+  assert.equal(receiver.attempts.length, 1);
 });

@@ -21,8 +21,11 @@ export type PostOptions = {
   readonly clock: () => number;
 };
 
-/** Posts one message; the result is a value whatever happens. */
-export type Post = (message: SlackMessage) => Promise<PostResult>;
+/**
+ * Posts one message; the result is a value whatever happens. `mayLeave` is asked when the connection stands, just before the
+ * request is written: with false nothing leaves, and the result is `refused` with the code `not_ours`.
+ */
+export type Post = (message: SlackMessage, mayLeave: () => boolean) => Promise<PostResult>;
 
 /** Slack answers with one word; more than this is not Slack. */
 const MAX_ANSWER_BYTES = 4096;
@@ -37,8 +40,8 @@ type Exchange = Answer | { readonly failure: string; readonly reached: boolean }
  */
 export function createPost(webhookUrl: string, { timeoutMs, clock }: PostOptions): Post {
   const url = readUrl(webhookUrl);
-  return async (message) => {
-    const exchange = await send(url, Buffer.from(JSON.stringify(message)), timeoutMs);
+  return async (message, mayLeave) => {
+    const exchange = await send(url, Buffer.from(JSON.stringify(message)), timeoutMs, mayLeave);
     if (!('failure' in exchange)) return readAnswer(exchange, clock());
     const { failure: code, reached } = exchange;
     return reached ? { kind: 'unknown', code } : { kind: 'refused', code, retryAfterMs: undefined };
@@ -54,7 +57,7 @@ function readUrl(webhookUrl: string): URL {
   );
 }
 
-function send(url: URL, body: Buffer, timeoutMs: number): Promise<Exchange> {
+function send(url: URL, body: Buffer, timeoutMs: number, mayLeave: () => boolean): Promise<Exchange> {
   return new Promise((resolve) => {
     let reached = false;
     const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
@@ -64,7 +67,13 @@ function send(url: URL, body: Buffer, timeoutMs: number): Promise<Exchange> {
       signal: AbortSignal.timeout(timeoutMs),
     });
     whenConnected(request, url.protocol, () => {
-      reached = true;
+      if (mayLeave()) {
+        reached = true;
+        request.end(body);
+      } else {
+        resolve({ failure: 'not_ours', reached });
+        request.destroy();
+      }
     });
     request.on('error', (error) => resolve({ failure: failureCode(error), reached }));
     request.on('response', (response) => {
@@ -74,11 +83,10 @@ function send(url: URL, body: Buffer, timeoutMs: number): Promise<Exchange> {
         (error) => resolve({ failure: failureCode(error), reached }),
       );
     });
-    request.end(body);
   });
 }
 
-/** The request is written once the connection stands; with TLS, once the handshake is done. */
+/** Calls back once the connection stands; with TLS, once the handshake is done. */
 function whenConnected(request: ClientRequest, protocol: string, connected: () => void): void {
   request.on('socket', (socket) => {
     if (!socket.connecting) connected();

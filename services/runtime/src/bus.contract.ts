@@ -3,6 +3,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { crashTests } from './bus.contract.crash.ts';
 import { followTests } from './bus.contract.follow.ts';
+import { holdTests } from './bus.contract.hold.ts';
 import {
   type Adapter,
   hold,
@@ -23,7 +24,7 @@ export type ContractTest = { readonly name: string; run(t: TestContext, adapter:
 
 /** What every adapter of the bus port must do; call it from the adapter's own test file. */
 export function busContract(adapter: Adapter): void {
-  const tests = [...planTests, ...followTests, ...crashTests, ...modelTests];
+  const tests = [...planTests, ...followTests, ...holdTests, ...crashTests, ...modelTests];
   for (const name of Object.keys(adapter.skip ?? {})) {
     assert(
       tests.some((known) => known.name === name),

@@ -11,6 +11,21 @@ export type BusRecord = {
   readonly value: Uint8Array;
 };
 
+/**
+ * A partition while it is one subscription's. Stages that keep something of their own for each partition live by it; for
+ * the others it is enough that a plan is acknowledged by whoever has it.
+ */
+export type Hold = {
+  readonly partition: number;
+  /** Aborts once the partition may be another's. */
+  readonly over: AbortSignal;
+  /** Whether certainly nobody else has it at this moment. False also after this process stood still for too long. */
+  isOurs(): boolean;
+};
+
+/** Called before a partition is given up in order, and waited for, some seconds at most. */
+export type GiveUp = () => Promise<void>;
+
 /** What a producer hands in: the key chooses the partition, and is what compaction keeps the newest of. */
 export type Message = { readonly key: string; readonly value: Uint8Array };
 
@@ -45,6 +60,11 @@ export type SubscribeOptions = {
    */
   readonly gatherMs?: number;
   readonly ahead?: Ahead;
+  /**
+   * A partition has become this subscription's: its first plan waits until this resolves. Repeated while it rejects with
+   * Transient and the partition is still ours.
+   */
+  readonly taken?: (hold: Hold) => Promise<GiveUp>;
 };
 
 /**
@@ -58,6 +78,12 @@ export type Ahead = {
   readonly forget: (records: readonly BusRecord[]) => void;
 };
 
+/**
+ * Does the work of a plan; returning acknowledges it. `over` aborts once the plan may be another's: a handler may finish
+ * all the same, or reject with its reason, which leaves the plan to whoever has it then.
+ */
+export type PlanHandler = (plan: Plan, over: AbortSignal) => Promise<void>;
+
 export type Subscription = {
   /** Rejects with the handler's error when the handler throws: the plan stays unacknowledged. */
   readonly done: Promise<void>;
@@ -65,15 +91,37 @@ export type Subscription = {
   close(): Promise<void>;
 };
 
-export type Follower = { readonly done: Promise<void>; close(): Promise<void> };
+export type Follower = {
+  readonly done: Promise<void>;
+  /** Resolves once the end of the topic as of the call has been handed over. */
+  catchUp(): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** The one pen of a partition. */
+export type Journal = {
+  /**
+   * Resolves once all of them are durable, in that partition whatever their keys. Rejects with Transient when another has
+   * the pen now, or when the bus is away; then all of them may be there or none, and this pen writes no more.
+   */
+  append(messages: readonly Message[]): Promise<void>;
+  close(): Promise<void>;
+};
 
 export type Bus = {
   /** Resolves once every message is durable: of those for one partition all or none. */
   publish(topic: string, messages: readonly Message[]): Promise<void>;
   /** Hands out one plan at a time per partition; returning acknowledges it. */
-  subscribe(options: SubscribeOptions, handler: (plan: Plan) => Promise<void>): Subscription;
+  subscribe(options: SubscribeOptions, handler: PlanHandler): Subscription;
   /** Reads a topic from its beginning without a group; resolves once the end as of the call has been handed over. */
-  follow(topic: string, handler: (records: readonly BusRecord[]) => void): Promise<Follower>;
+  follow(topic: string, handler: (records: readonly BusRecord[], partition: number) => void): Promise<Follower>;
+  /**
+   * Takes the pen of a partition from whoever had it. Once this resolves nothing of an earlier pen is added any more, so
+   * what a follower then catches up to is all there is. `publish` needs no pen: a topic with journals is written by them.
+   */
+  journal(topic: string, partition: number): Promise<Journal>;
+  /** How many partitions a topic has. */
+  partitions(topic: string): Promise<number>;
   /** Records published but not yet acknowledged by the group, and the age of the oldest of them. */
   lag(topic: string, group: string): Promise<{ records: number; oldestAgeMs: number }>;
   close(): Promise<void>;

@@ -6,21 +6,37 @@ test('work is well until a try fails or it takes too long, and again once it is 
   let nowMs = 0;
   const work = watchWork(() => nowMs);
   assert.deepEqual(work.health(), { state: 'up' });
-  work.began();
+  work.began(0);
   nowMs = 29_000;
   assert.deepEqual(work.health(), { state: 'up' });
   nowMs = 31_000;
-  assert.deepEqual(work.health(), { state: 'degraded', detail: 'at the same work for 31 s' });
-  work.failed();
-  work.failed();
-  assert.deepEqual(work.health(), { state: 'degraded', detail: '2 tries failed in 31 s, trying again' });
-  work.finished();
+  assert.deepEqual(work.health(), { state: 'degraded', detail: 'at the same work for 31 s (partition 0)' });
+  work.failed(0);
+  work.failed(0);
+  assert.deepEqual(work.health(), { state: 'degraded', detail: '2 tries failed in 31 s (partition 0), trying again' });
+  work.finished(0);
   nowMs = 99_000;
   assert.deepEqual(work.health(), { state: 'up' });
-  work.began();
+  work.began(0);
   assert.deepEqual(work.health(), { state: 'up' });
   work.ended();
   assert.deepEqual(work.health(), { state: 'down' });
+});
+
+test('a partition that is stuck is seen beside one that works, and until it is done or given away', () => {
+  let nowMs = 0;
+  const work = watchWork(() => nowMs);
+  work.began(3);
+  work.failed(3);
+  for (nowMs = 1_000; nowMs < 60_000; nowMs += 1_000) {
+    work.began(1);
+    assert.equal(work.health().state, 'degraded');
+    work.finished(1);
+    assert.equal(work.health().state, 'degraded');
+  }
+  assert.match(work.health().detail ?? '', /^1 tries failed in 60 s \(partition 3\)/);
+  work.finished(3);
+  assert.deepEqual(work.health(), { state: 'up' });
 });
 
 test('several parts are as the worst of them', () => {

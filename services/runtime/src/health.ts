@@ -12,13 +12,17 @@ export function worstOf(healths: readonly Health[]): Health {
   return { state: 'up' };
 }
 
-/** What the health of a loop is read from: it says what it does, and how long it has done so shows whether it is well. */
+/**
+ * What the health of a stage is read from: it says what it does with each partition, and how long it has done so shows
+ * whether it is well. One partition that is stuck is not hidden by the others.
+ */
 export type WorkWatch = {
-  began(): void;
+  began(partition: number): void;
   /** A try of the work in hand failed, and it is tried again. */
-  failed(): void;
-  finished(): void;
-  /** The loop is over, in order or by an error. */
+  failed(partition: number): void;
+  /** It is done, or is another's now. */
+  finished(partition: number): void;
+  /** The stage is over, in order or by an error. */
   ended(): void;
   health(): Health;
 };
@@ -26,34 +30,29 @@ export type WorkWatch = {
 /** Longer than any plan takes: an insert has a minute, but one that needs more than half of it is worth a look. */
 const LONG_MS = 30_000;
 
+type Work = { readonly beganMs: number; failures: number };
+
 /** `clock` in milliseconds, from anywhere, never backwards. */
 export function watchWork(clock: () => number = () => performance.now()): WorkWatch {
   let over = false;
-  let beganMs: number | undefined;
-  let failures = 0;
-  const finished = (): void => {
-    beganMs = undefined;
-    failures = 0;
+  const working = new Map<number, Work>();
+  const healthOf = (partition: number, { beganMs, failures }: Work): Health => {
+    const tookMs = clock() - beganMs;
+    const where = `${Math.round(tookMs / 1000)} s (partition ${partition})`;
+    if (failures > 0) return { state: 'degraded', detail: `${failures} tries failed in ${where}, trying again` };
+    return tookMs < LONG_MS ? { state: 'up' } : { state: 'degraded', detail: `at the same work for ${where}` };
   };
   return {
-    began() {
-      beganMs = clock();
-      failures = 0;
+    began: (partition) => void working.set(partition, { beganMs: clock(), failures: 0 }),
+    failed(partition) {
+      const work = working.get(partition);
+      if (work !== undefined) work.failures += 1;
     },
-    failed() {
-      failures += 1;
-    },
-    finished,
+    finished: (partition) => void working.delete(partition),
     ended() {
       over = true;
     },
-    health() {
-      if (over) return { state: 'down' };
-      if (beganMs === undefined) return { state: 'up' };
-      const tookMs = clock() - beganMs;
-      const seconds = Math.round(tookMs / 1000);
-      if (failures > 0) return { state: 'degraded', detail: `${failures} tries failed in ${seconds} s, trying again` };
-      return tookMs < LONG_MS ? { state: 'up' } : { state: 'degraded', detail: `at the same work for ${seconds} s` };
-    },
+    health: () =>
+      over ? { state: 'down' } : worstOf([...working].map(([partition, work]) => healthOf(partition, work))),
   };
 }

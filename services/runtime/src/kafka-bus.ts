@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import kafkajs from 'kafkajs';
-import type { Bus, Message } from './bus.ts';
+import type { Bus, Journal, Message } from './bus.ts';
 import { createClient } from './kafka-client.ts';
 import { openCluster } from './kafka-cluster.ts';
 import { follow } from './kafka-follow.ts';
+import { openJournal } from './kafka-journal.ts';
 import { readLag } from './kafka-lag.ts';
 import type { Timing } from './kafka-member.ts';
 import { openPublisher } from './kafka-producer.ts';
@@ -37,6 +38,7 @@ export function openKafkaBus({ connection, log, onGone, timing }: KafkaBusOption
   const publisher = openPublisher(client.kafka);
   const partitionOf = kafkajs.Partitioners.DefaultPartitioner();
   const readers = new Set<Reading>();
+  const journals = new Set<Journal>();
   let closing: Promise<void> | undefined;
   let closed = false;
 
@@ -60,7 +62,7 @@ export function openKafkaBus({ connection, log, onGone, timing }: KafkaBusOption
   const closeAll = async (): Promise<void> => {
     await Promise.all([...readers].map((reader) => reader.close()));
     closed = true;
-    await publisher.close();
+    await Promise.all([publisher.close(), ...[...journals].map((journal) => journal.close())]);
     await cluster.close();
     client.destroy();
   };
@@ -83,16 +85,31 @@ export function openKafkaBus({ connection, log, onGone, timing }: KafkaBusOption
       const groupId = groupOf(options.topic, options.group);
       const { topic } = options;
       return asReader(() =>
-        subscribe(source, groupId, { ...options, topic: named(topic) }, (plan) => handler({ ...plan, topic })),
+        subscribe(source, groupId, { ...options, topic: named(topic) }, (plan, over) =>
+          handler({ ...plan, topic }, over),
+        ),
       );
     },
     async follow(name, handler) {
       const groupId = groupOf(name, `follow-${randomUUID()}`);
-      const { done, close, caughtUp } = asReader(() => follow(source, groupId, named(name), handler));
+      const { done, close, caughtUp, catchUp } = asReader(() => follow(source, groupId, named(name), handler));
       await Promise.race([caughtUp, done]);
       // A promise of its own: the race above counts as a listener, and would hide a later failure nobody awaits.
-      return { done: done.then(() => {}), close };
+      return { done: done.then(() => {}), close, catchUp };
     },
+    async journal(topic, partition) {
+      if (closing !== undefined) throw new Error('the bus is closed');
+      const journal = await openJournal(client.kafka, named(topic), partition);
+      journals.add(journal);
+      return {
+        append: journal.append,
+        async close() {
+          await journal.close();
+          journals.delete(journal);
+        },
+      };
+    },
+    partitions: (topic) => cluster.partitions(named(topic)),
     lag: (topic, group) => readLag(cluster, named(topic), groupOf(topic, group)),
     close() {
       closing ??= closeAll();

@@ -31,7 +31,8 @@ const REBALANCE_IN_PROGRESS = 27;
 const DENIED = new Set([29, 30, 31, 53, 58]);
 /**
  * Those kafkajs calls final, and that heal all the same: BROKER_NOT_AVAILABLE; a coordinator that moves (14, 15, 16);
- * membership that a next join renews (22, 25, 27); a producer's session that a new one replaces (45, 46, 47, 59, 90).
+ * membership that a next join renews (22, 25, 27); a producer's session that a new one replaces (45, 46, 47, 59, 90), and
+ * likewise a transaction's (48, 49, 51).
  */
 const HEALING_CODES = new Set([
   8,
@@ -44,6 +45,9 @@ const HEALING_CODES = new Set([
   45,
   46,
   47,
+  48,
+  49,
+  51,
   59,
   90,
 ]);

@@ -3,6 +3,9 @@ import type { Range } from './kafka-cluster.ts';
 import type { Arrival, Tenure } from './kafka-member.ts';
 import { inTenure, type Reading, type Source, stayMember, whereToGoOn } from './kafka-source.ts';
 
+/** Somebody who wants to know when everything before these ends was handed over. */
+type Waiter = { readonly ends: ReadonlyMap<number, Range>; readonly resolve: () => void };
+
 /**
  * Reads a topic from its beginning; `caughtUp` resolves once its end as of the call was handed over. kafkajs reads only as
  * a member of a group, so this one has a group of its own, which commits nothing and vanishes with it.
@@ -11,14 +14,15 @@ export function follow(
   source: Source,
   groupId: string,
   topic: string,
-  handler: (records: readonly BusRecord[]) => void,
-): Reading & { readonly caughtUp: Promise<void> } {
+  handler: (records: readonly BusRecord[], partition: number) => void,
+): Reading & { readonly caughtUp: Promise<void>; catchUp(): Promise<void> } {
   const { cluster, log } = source;
   const leaving = new AbortController();
-  const { promise: caughtUp, resolve: reachEnd } = Promise.withResolvers<void>();
+  const waiting = new Set<Waiter>();
+  const first = Promise.withResolvers<void>();
   /** The offset to read next, by partition; of every partition once the first tenure has begun. */
   const places = new Map<number, number>();
-  let ends: Map<number, Range> | undefined;
+  let begun = false;
   let failure: { error: unknown } | undefined;
 
   const fail = (error: unknown): void => {
@@ -26,9 +30,11 @@ export function follow(
     leaving.abort();
   };
   const checkEnd = (): void => {
-    if (ends === undefined) return;
-    for (const [partition, { high }] of ends) if ((places.get(partition) ?? 0) < high) return;
-    reachEnd();
+    for (const waiter of waiting) {
+      if ([...waiter.ends].some(([partition, { high }]) => (places.get(partition) ?? 0) < high)) continue;
+      waiting.delete(waiter);
+      waiter.resolve();
+    }
   };
   const goOn = async (tenure: Tenure, partition: number): Promise<void> => {
     const wanted = places.get(partition)!;
@@ -42,7 +48,8 @@ export function follow(
   const onTenure = async (tenure: Tenure): Promise<void> => {
     const ranges = await inTenure(tenure, log, () => cluster.ranges(topic));
     if (ranges === undefined) return;
-    ends ??= ranges;
+    if (!begun) waiting.add({ ends: ranges, resolve: first.resolve });
+    begun = true;
     for (const [partition, { low }] of ranges) if (!places.has(partition)) places.set(partition, low);
     for (const partition of tenure.partitions) {
       tenure.seek(partition, places.get(partition)!);
@@ -58,7 +65,7 @@ export function follow(
       return;
     }
     try {
-      if (records.length > 0) handler(records);
+      if (records.length > 0) handler(records, partition);
     } catch (error) {
       fail(error);
       return;
@@ -79,7 +86,13 @@ export function follow(
   const settled = running.catch(() => {});
   return {
     settled,
-    caughtUp,
+    caughtUp: first.promise,
+    async catchUp() {
+      const reached = Promise.withResolvers<void>();
+      waiting.add({ ends: await cluster.ranges(topic), resolve: reached.resolve });
+      checkEnd();
+      await Promise.race([reached.promise, running]);
+    },
     // Derived, and with no listener of ours: when nobody awaits it, a failure ends the process.
     done: running.then(() => {}),
     async close() {

@@ -4,6 +4,7 @@ import type { BusRecord } from './bus.ts';
 import { Transient } from './errors.ts';
 import type { KafkaClient } from './kafka-client.ts';
 import { busFault } from './kafka-errors.ts';
+import { beforeEachJoin } from './kafka-joining.ts';
 import type { Log } from './log.ts';
 
 /** The clocks of a group's member. */
@@ -34,6 +35,8 @@ export type Tenure = {
   /** Paused when it begins. */
   readonly partitions: readonly number[];
   readonly over: AbortSignal;
+  /** Whether certainly no other member has these partitions at this moment. */
+  isOurs(): boolean;
   /** One try, under this generation or not at all: refused by the broker once another has begun, here even before. */
   commit(partition: number, offset: number, metadata: string): Promise<void>;
   /** These do nothing once the tenure is over. */
@@ -49,6 +52,8 @@ export type MemberOptions = {
   readonly timing: Timing;
   readonly log: Log;
   readonly onTenure: (tenure: Tenure) => void;
+  /** The tenure is about to end in order: waited for, up to three quarters of the time the group waits for us. */
+  readonly onLeaving?: (tenure: Tenure) => Promise<void>;
   readonly onArrival: (tenure: Tenure, arrival: Arrival) => void;
 };
 
@@ -59,6 +64,7 @@ export class TenureOver extends Error {
 
 /** A goodbye that is not answered by then will not be: the group learns of it by the session timeout. */
 const GOODBYE_MS = 3_000;
+const LEAVING_SHARE = 0.75;
 /** How much one fetch may bring: of a partition, and of all that one broker leads. */
 export const FETCH_LIMITS = { maxBytesPerPartition: 4 * 1024 * 1024, maxBytes: 16 * 1024 * 1024 };
 
@@ -91,12 +97,14 @@ export async function beMember(options: MemberOptions, signal: AbortSignal): Pro
       .catch(() => {});
   }, options.timing.heartbeatMs);
   try {
-    await Promise.race([ended, start(consumer, options.topic, tenures.eachBatch).then(() => ended)]);
+    const started = beforeEachJoin(tenures.leave, () => start(consumer, options.topic, tenures.eachBatch));
+    await Promise.race([ended, started.then(() => ended)]);
   } catch (error) {
     throw busFault(error, `consuming ${options.topic}`);
   } finally {
     clearInterval(beat);
     signal.removeEventListener('abort', stop);
+    if (signal.aborted) await tenures.leave();
     tenures.end();
     await Promise.race([consumer.disconnect().catch(() => {}), delay(GOODBYE_MS, undefined, { ref: false })]);
     client.destroy();
@@ -126,14 +134,21 @@ async function start(
 }
 
 /** Turns kafkajs' events into tenures. `end` is also called from outside, when the consumer is given up. */
-function watchTenures(consumer: Consumer, { topic, onTenure, onArrival, log, groupId }: MemberOptions) {
+function watchTenures(consumer: Consumer, options: MemberOptions) {
+  const { topic, onTenure, onLeaving, onArrival, log, groupId, timing } = options;
+  const isKnown = watchLease(consumer, timing);
   let current: { tenure: Tenure; ending: AbortController } | undefined;
   let payload: EachBatchPayload | undefined;
   const end = (): void => {
     current?.ending.abort();
     current = undefined;
   };
-  consumer.on('consumer.rebalancing', end);
+  const leave = async (): Promise<void> => {
+    const waited = current && onLeaving?.(current.tenure);
+    if (waited)
+      await Promise.race([waited, delay(timing.rebalanceTimeoutMs * LEAVING_SHARE, undefined, { ref: false })]);
+    end();
+  };
   // After a crash kafkajs stops itself first and tells of the crash later; from here on its functions throw.
   consumer.on('consumer.stop', end);
   // The answer to JoinGroup is where kafkajs takes the new generation; it says so only after SyncGroup, and would commit
@@ -145,7 +160,7 @@ function watchTenures(consumer: Consumer, { topic, onTenure, onArrival, log, gro
     end();
     const ending = new AbortController();
     const partitions = joined.memberAssignment[topic] ?? [];
-    const tenure = createTenure(consumer, topic, partitions, ending.signal, () => payload);
+    const tenure = createTenure(consumer, topic, partitions, ending.signal, () => payload, isKnown);
     current = { tenure, ending };
     log.info({ topic, groupId, partitions }, 'joined');
     // Until it is known where to begin. kafkajs would begin at the committed offset, and where the log no longer has that,
@@ -160,6 +175,7 @@ function watchTenures(consumer: Consumer, { topic, onTenure, onArrival, log, gro
   });
   return {
     end,
+    leave,
     payload: () => payload,
     async eachBatch(arrived: EachBatchPayload): Promise<void> {
       payload = arrived;
@@ -168,16 +184,37 @@ function watchTenures(consumer: Consumer, { topic, onTenure, onArrival, log, gro
   };
 }
 
+/**
+ * Whether the group still counts us in, for certain: it gives nobody our partitions before we said nothing for the session's
+ * time, or did not join again for a rebalance's, since we sent the last request that it answered well. Monotonic time goes
+ * on while a process is stopped, but not while its machine is suspended.
+ */
+function watchLease(consumer: Consumer, { sessionTimeoutMs, rebalanceTimeoutMs }: Timing): () => boolean {
+  let sentMs = Number.NEGATIVE_INFINITY;
+  let sinceMs = sentMs;
+  consumer.on('consumer.network.request', ({ payload: { apiName, duration } }) => {
+    if (apiName === 'Heartbeat' || apiName === 'SyncGroup') sentMs = performance.now() - Math.max(0, duration);
+  });
+  const renew = (): void => {
+    sinceMs = sentMs;
+  };
+  consumer.on('consumer.heartbeat', renew);
+  consumer.on('consumer.group_join', renew);
+  return () => performance.now() - sinceMs < Math.min(sessionTimeoutMs, rebalanceTimeoutMs);
+}
+
 function createTenure(
   consumer: Consumer,
   topic: string,
   partitions: readonly number[],
   over: AbortSignal,
   payload: () => EachBatchPayload | undefined,
+  isKnown: () => boolean,
 ): Tenure {
   return {
     partitions,
     over,
+    isOurs: () => !over.aborted && isKnown(),
     async commit(partition, offset, metadata) {
       const group = payload();
       if (over.aborted || group === undefined) throw new TenureOver();

@@ -1,4 +1,4 @@
-import type { Plan, SubscribeOptions } from './bus.ts';
+import type { GiveUp, Hold, PlanHandler, SubscribeOptions } from './bus.ts';
 import { createDesk, type Desk } from './kafka-desk.ts';
 import type { Arrival, Tenure } from './kafka-member.ts';
 import type { Progress } from './kafka-plan.ts';
@@ -6,12 +6,7 @@ import { inTenure, type Reading, type Source, stayMember } from './kafka-source.
 import { type Shop, work } from './kafka-work.ts';
 
 /** Joins the group and hands out plans, one at a time for each partition this member is given, until closed. */
-export function subscribe(
-  source: Source,
-  groupId: string,
-  options: SubscribeOptions,
-  handler: (plan: Plan) => Promise<void>,
-): Reading {
+export function subscribe(source: Source, groupId: string, options: SubscribeOptions, handler: PlanHandler): Reading {
   if (options.maxRecords < 1) throw new RangeError('maxRecords must be at least 1');
   const { createClient, timing, log } = source;
   const stopping = new AbortController();
@@ -26,6 +21,7 @@ export function subscribe(
     await aborted(stopping.signal);
     // Still a member, so that what handlers finish now can be acknowledged.
     await crew.finished();
+    // Its last act is `onLeaving`.
     leaving.abort();
     await member;
     crew.check();
@@ -71,23 +67,40 @@ function createCrew(onFailure: () => void) {
 /** Gives each partition of a tenure a worker, and the workers what was fetched. */
 function createReception(source: Source, shop: Shop, crew: Crew) {
   const desks = new WeakMap<Tenure, Map<number, Desk>>();
+  const held = new WeakMap<Tenure, GiveUp[]>();
 
   const takeUp = async (tenure: Tenure): Promise<void> => {
-    const known = await inTenure(tenure, shop.log, () => readProgress(source, shop));
-    if (known === undefined || shop.stopping.aborted) return;
     const mine = new Map<number, Desk>();
     desks.set(tenure, mine);
-    for (const partition of tenure.partitions) {
-      const progress = known.start(partition);
-      const desk = createDesk(source, tenure, partition, progress.acked, shop.options, crew.fail);
-      mine.set(partition, desk);
-      tenure.seek(partition, progress.acked);
-      tenure.resume(partition);
-      crew.start(work({ ...shop, tenure, partition, desk, busId: known.busId }, progress));
-    }
+    held.set(tenure, []);
+    for (const partition of tenure.partitions) crew.start(attend(tenure, partition, mine));
+  };
+  const attend = async (tenure: Tenure, partition: number, mine: Map<number, Desk>): Promise<void> => {
+    if (!(await take(tenure, partition))) return;
+    const known = await inTenure(tenure, shop.log, () => readProgress(source, shop));
+    if (known === undefined || shop.stopping.aborted) return;
+    const progress = known.start(partition);
+    const desk = createDesk(source, tenure, partition, progress.acked, shop.options, crew.fail);
+    mine.set(partition, desk);
+    tenure.seek(partition, progress.acked);
+    tenure.resume(partition);
+    await work({ ...shop, tenure, partition, desk, busId: known.busId }, progress);
+  };
+  /** @returns false when the tenure was over before the subscriber was ready for the partition */
+  const take = async (tenure: Tenure, partition: number): Promise<boolean> => {
+    const { taken } = shop.options;
+    if (taken === undefined) return true;
+    const hold: Hold = { partition, over: tenure.over, isOurs: tenure.isOurs };
+    const giveUp = await inTenure(tenure, shop.log, async () => (shop.stopping.aborted ? undefined : taken(hold)));
+    if (giveUp === undefined) return false;
+    held.get(tenure)?.push(giveUp);
+    return !tenure.over.aborted;
   };
   return {
     onTenure: (tenure: Tenure): void => crew.start(takeUp(tenure)),
+    async onLeaving(tenure: Tenure): Promise<void> {
+      await Promise.all((held.get(tenure) ?? []).map((giveUp) => giveUp())).catch(crew.fail);
+    },
     onArrival: (tenure: Tenure, arrival: Arrival): void => desks.get(tenure)?.get(arrival.partition)?.arrive(arrival),
   };
 }

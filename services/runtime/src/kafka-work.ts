@@ -1,4 +1,4 @@
-import type { BusRecord, Plan, SubscribeOptions } from './bus.ts';
+import type { BusRecord, PlanHandler, SubscribeOptions } from './bus.ts';
 import { createHandingAhead, type HandingAhead } from './kafka-ahead.ts';
 import type { Desk } from './kafka-desk.ts';
 import { busFault, isOutOfMembership } from './kafka-errors.ts';
@@ -15,7 +15,7 @@ export type Shop = {
   readonly log: Log;
   readonly options: SubscribeOptions;
   readonly groupId: string;
-  readonly handler: (plan: Plan) => Promise<void>;
+  readonly handler: PlanHandler;
   /** Aborts when nothing more is to be handed out. */
   readonly stopping: AbortSignal;
   /** By partition. */
@@ -47,7 +47,7 @@ export async function work(job: Work, start: Progress): Promise<void> {
       if (plan === undefined || records === undefined) return;
       // Its records are gone from the log, and what is here begins behind them.
       if (records !== 'gone') {
-        if (!handled) await hand(job, plan.bounds, records, ahead);
+        if (!handled && !(await hand(job, plan.bounds, records, ahead))) return;
         const next: Progress['plan'] = going(job) ? planOf(job) : undefined;
         if (!(await commit(job, { acked: plan.bounds.to, plan: next }))) return;
         job.hands.delete(job.partition);
@@ -112,14 +112,20 @@ async function collect(job: Work, { from, to }: Bounds): Promise<BusRecord[] | '
   return undefined;
 }
 
-async function hand(job: Work, bounds: Bounds, records: BusRecord[], ahead: HandingAhead): Promise<void> {
-  const { hands, partition, busId, handler, options } = job;
+/** @returns false when the handler left the batch to whoever has it now */
+async function hand(job: Work, bounds: Bounds, records: BusRecord[], ahead: HandingAhead): Promise<boolean> {
+  const { hands, partition, busId, handler, options, tenure } = job;
   const { promise: finished, resolve } = Promise.withResolvers<boolean>();
   hands.set(partition, { busId, bounds, finished });
   try {
-    const handled = handler({ busId, topic: options.topic, group: options.group, partition, ...bounds, records });
+    const plan = { busId, topic: options.topic, group: options.group, partition, ...bounds, records };
+    const handled = handler(plan, tenure.over);
     await Promise.all([handled, ahead.during(handled)]);
     resolve(true);
+    return true;
+  } catch (error) {
+    if (tenure.over.aborted && error === tenure.over.reason) return false;
+    throw error;
   } finally {
     resolve(false);
   }

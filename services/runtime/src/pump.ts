@@ -16,7 +16,7 @@ export type PumpOptions = SubscribeOptions & {
   readonly deadTopic: string;
   /**
    * Must do the same again when it is called again with the same plan. May watch `signal` and reject with its reason
-   * to give up early when the pump is stopped.
+   * to give up early when the pump is stopped or the plan is another's.
    */
   readonly process: (plan: Plan, signal: AbortSignal) => Promise<Processed>;
   readonly metrics: Metrics;
@@ -54,19 +54,18 @@ export function pump(options: PumpOptions): Pump {
   const meter = options.metrics.stage(stage, topic);
   const watch = watchWork();
   const forgetLag = meter.watchLag(() => bus.lag(topic, group));
-  const retrying = <T>(what: string, work: () => Promise<T>): Promise<T> =>
-    retry(work, options.backoff ?? DEFAULT_BACKOFF, stopping.signal, (error, waitMs) => {
+  const retrying = <T>(plan: Plan, signal: AbortSignal, what: string, work: () => Promise<T>): Promise<T> =>
+    retry(work, options.backoff ?? DEFAULT_BACKOFF, signal, (error, waitMs) => {
       meter.retried();
-      watch.failed();
+      watch.failed(plan.partition);
       options.log.warn({ stage, topic, what, waitMs: Math.round(waitMs), err: error }, 'trying again');
     });
 
-  const subscription = bus.subscribe(options, async (plan) => {
+  const handle = async (plan: Plan, signal: AbortSignal): Promise<void> => {
     const startedMs = performance.now();
-    watch.began();
-    const result = await retrying('process', () => options.process(plan, stopping.signal));
+    const result = await retrying(plan, signal, 'process', () => options.process(plan, signal));
     for (const lot of inLots(result.dead.map(deadMessage)))
-      await retrying('dead letters', () => bus.publish(deadTopic, lot));
+      await retrying(plan, signal, 'dead letters', () => bus.publish(deadTopic, lot));
     meter.processed({
       in: result.in,
       out: result.out,
@@ -74,7 +73,14 @@ export function pump(options: PumpOptions): Pump {
       batch: plan.records.length,
       seconds: (performance.now() - startedMs) / 1000,
     });
-    watch.finished();
+  };
+  const subscription = bus.subscribe(options, async (plan, over) => {
+    watch.began(plan.partition);
+    try {
+      await handle(plan, AbortSignal.any([stopping.signal, over]));
+    } finally {
+      watch.finished(plan.partition);
+    }
   });
   const ended = subscription.done.catch((error: unknown) => {
     if (error !== STOPPED) throw error;
@@ -94,7 +100,7 @@ export function pump(options: PumpOptions): Pump {
   return { done, close, health: watch.health };
 }
 
-/** Repeats `work` while it throws Transient; throws STOPPED instead of waiting once `signal` has aborted. */
+/** Repeats `work` while it throws Transient; throws the signal's reason instead of waiting once it has aborted. */
 async function retry<T>(
   work: () => Promise<T>,
   backoff: Backoff,
@@ -126,6 +132,6 @@ async function wait(ms: number, signal: AbortSignal): Promise<void> {
   try {
     await delay(ms, undefined, { signal });
   } catch {
-    throw STOPPED;
+    throw signal.reason;
   }
 }

@@ -17,6 +17,10 @@ busContract({
   open,
   module: new URL('./sqlite-bus.contract.ts', import.meta.url),
   takesOver: true,
+  skip: {
+    'a handler may leave its plan to whoever has the partition now':
+      'there is no rebalance: the one partition is taken over, which ends who had it',
+  },
 });
 
 const fast = { compactedTopics: [COMPACTED], upkeepEveryMs: 5 };

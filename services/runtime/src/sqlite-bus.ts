@@ -1,8 +1,9 @@
 import { closeSync } from 'node:fs';
 import type { Bus, Message } from './bus.ts';
-import { follow, type Reading, type Source, subscribe } from './sqlite-consume.ts';
+import { follow, PARTITION, type Reading, type Source, subscribe } from './sqlite-consume.ts';
 import { openBusFile } from './sqlite-file.ts';
 import { openGroups } from './sqlite-groups.ts';
+import { createJournal, takePen } from './sqlite-journal.ts';
 import { encodeRow, openLog } from './sqlite-log.ts';
 import { createSync } from './sqlite-sync.ts';
 import { openRoom, openUpkeep, startUpkeep } from './sqlite-upkeep.ts';
@@ -72,28 +73,38 @@ export function openSqliteBus(options: SqliteBusOptions): Bus & { readonly id: s
     db.close();
   };
 
+  const append = async (name: string, messages: readonly Message[], check = (): void => {}): Promise<void> => {
+    if (closed) throw new Error('the bus is closed');
+    if (messages.length === 0) return;
+    const topic = log.topic(name);
+    const rows = messages.map(encodeRow);
+    const bytes = rows.reduce((sum, row) => sum + row.value.byteLength, 0);
+    log.transaction(() => {
+      check();
+      requireRoom(topic, bytes);
+      topic.append(rows, Date.now());
+    });
+    wake.announce();
+    await durable();
+  };
+
   return {
     id: busId,
-    async publish(name: string, messages: readonly Message[]) {
-      if (closed) throw new Error('the bus is closed');
-      if (messages.length === 0) return;
-      const topic = log.topic(name);
-      const rows = messages.map(encodeRow);
-      const bytes = rows.reduce((sum, row) => sum + row.value.byteLength, 0);
-      log.transaction(() => {
-        requireRoom(topic, bytes);
-        topic.append(rows, Date.now());
-      });
-      wake.announce();
-      await durable();
-    },
+    publish: (name, messages) => append(name, messages),
     subscribe: (subscription, handler) => asReader(() => subscribe(source, subscription, handler)),
     async follow(name, handler) {
-      const { done, close, caughtUp } = asReader(() => follow(source, name, handler));
+      const { done, close, caughtUp, catchUp } = asReader(() => follow(source, name, handler));
       await Promise.race([caughtUp, done]);
       // A promise of its own: the race above counts as a listener, and would hide a later failure nobody awaits.
-      return { done: done.then(() => {}), close };
+      return { done: done.then(() => {}), close, catchUp };
     },
+    async journal(name, partition) {
+      if (partition !== PARTITION) throw new RangeError(`${name} has no partition ${partition}`);
+      const topic = log.topic(name);
+      const pen = log.transaction(() => takePen(db, topic));
+      return createJournal(pen, name, (messages, check) => append(name, messages, check));
+    },
+    partitions: async () => 1,
     async lag(name, group) {
       const topic = log.existing(name);
       const acked = topic && (groups.acked(topic, group) ?? topic.first(0)?.offset);

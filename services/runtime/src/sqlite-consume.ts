@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
-import type { BusRecord, Plan, SubscribeOptions, Subscription } from './bus.ts';
+import type { BusRecord, GiveUp, PlanHandler, SubscribeOptions, Subscription } from './bus.ts';
 import { Transient } from './errors.ts';
 import { createAhead } from './sqlite-ahead.ts';
 import { busError } from './sqlite-file.ts';
@@ -25,13 +25,13 @@ const LOCKED_RETRY_MS = 100;
 const END_OF_TOPIC = Number.MAX_SAFE_INTEGER;
 
 /** The one partition every topic of this adapter has. */
-const PARTITION = 0;
+export const PARTITION = 0;
 
 /** A running reader; `settled` resolves when it has ended, for whatever reason. */
 export type Reading = Subscription & { readonly settled: Promise<void> };
 
 /** Joins the group at once and hands out plans until closed. */
-export function subscribe(source: Source, options: SubscribeOptions, handler: (plan: Plan) => Promise<void>): Reading {
+export function subscribe(source: Source, options: SubscribeOptions, handler: PlanHandler): Reading {
   const { log, groups, busId } = source;
   if (options.maxRecords < 1) throw new RangeError('maxRecords must be at least 1');
   const join = (): Joined => {
@@ -39,9 +39,17 @@ export function subscribe(source: Source, options: SubscribeOptions, handler: (p
     return { topic, member: log.transaction(() => groups.join(topic, options.group, randomUUID())) };
   };
   let joined: Joined | undefined;
+  let giveUp: GiveUp | undefined;
+  const ending = new AbortController();
+  const over = ending.signal;
+  const take = async (open: () => boolean, { member }: Joined): Promise<void> => {
+    const isOurs = (): boolean => !over.aborted && member.isCurrent();
+    giveUp ??= await whileLocked(open, async () => options.taken?.({ partition: PARTITION, over, isOurs }));
+  };
   const ahead = createAhead(options);
-  return keepReading(source.wake, async (open) => {
+  const step = async (open: () => boolean): Promise<boolean> => {
     joined ??= await whileLocked(open, join);
+    if (joined !== undefined) await take(open, joined);
     const hand = joined && (await whileLocked(open, () => nextBounds(log, joined!, options)));
     if (joined === undefined || hand === undefined) return false;
     const { topic, group } = options;
@@ -50,13 +58,17 @@ export function subscribe(source: Source, options: SubscribeOptions, handler: (p
     if (!open()) return false;
     if (options.ahead !== undefined) ahead.start(joined.topic, hand.to);
     try {
-      await handler({ busId, topic, group, partition: PARTITION, ...hand, records });
+      await handler({ busId, topic, group, partition: PARTITION, ...hand, records }, over);
     } finally {
       await ahead.stop();
     }
     await whileLocked(alwaysOpen, () => log.transaction(() => joined!.member.acknowledge(hand)));
     source.acknowledged();
     return true;
+  };
+  return keepReading(source.wake, step, async () => {
+    await giveUp?.();
+    ending.abort();
   });
 }
 
@@ -87,38 +99,65 @@ async function readAll(topic: TopicLog, { from, to }: Bounds, known: BusRecord[]
   return records;
 }
 
+/** Somebody who wants to know when everything before `end` was handed over. */
+type Waiter = { readonly end: number; readonly resolve: () => void };
+
 /** Reads a topic from its beginning; `caughtUp` resolves once its end as of the call was handed over. */
 export function follow(
   source: Source,
   name: string,
-  handler: (records: readonly BusRecord[]) => void,
-): Reading & { readonly caughtUp: Promise<void> } {
-  const { promise: caughtUp, resolve } = Promise.withResolvers<void>();
-  let opened: { topic: TopicLog; end: number } | undefined;
+  handler: (records: readonly BusRecord[], partition: number) => void,
+): Reading & { readonly caughtUp: Promise<void>; catchUp(): Promise<void> } {
+  const first = Promise.withResolvers<void>();
+  const waiting: Waiter[] = [];
+  let topic: TopicLog | undefined;
   let next = 0;
-  const openTopic = () => {
-    const topic = source.log.topic(name);
-    return { topic, end: topic.end() };
+  const openTopic = (): TopicLog => {
+    const opened = source.log.topic(name);
+    waiting.push({ end: opened.end(), resolve: first.resolve });
+    return opened;
   };
   const reading = keepReading(source.wake, async (open) => {
-    opened ??= await whileLocked(open, openTopic);
-    const records = opened && (await whileLocked(open, () => opened!.topic.read(next, END_OF_TOPIC, SLICE_BYTES)));
-    if (opened === undefined || records === undefined) return false;
+    topic ??= await whileLocked(open, openTopic);
+    // Who asks from here on may ask for what was published after the reading.
+    const asked = waiting.splice(0);
+    const records = topic && (await whileLocked(open, () => topic!.read(next, END_OF_TOPIC, SLICE_BYTES)));
+    if (topic === undefined || records === undefined) return false;
     const last = records.at(-1);
     if (last !== undefined) {
-      handler(records);
+      handler(records, PARTITION);
       next = last.offset + 1;
     }
-    if (next >= opened.end || last === undefined) resolve();
+    for (const waiter of asked) {
+      if (next >= waiter.end || last === undefined) waiter.resolve();
+      else waiting.push(waiter);
+    }
     await turn();
     return last !== undefined;
   });
-  reading.settled.then(resolve);
-  return { ...reading, caughtUp };
+  reading.settled.then(first.resolve);
+  return {
+    ...reading,
+    caughtUp: first.promise,
+    async catchUp() {
+      const reached = Promise.withResolvers<void>();
+      const end = await whileLocked(alwaysOpen, () => source.log.topic(name).end());
+      waiting.push({ end: end!, resolve: reached.resolve });
+      source.wake.nudge();
+      await Promise.race([reached.promise, reading.done]);
+    },
+  };
 }
 
-/** Calls `step` for as long as it finds work, waits for a wake-up when it does not, and stops when closed. */
-function keepReading(wake: Wake, step: (open: () => boolean) => Promise<boolean>): Reading {
+/**
+ * Calls `step` for as long as it finds work, waits for a wake-up when it does not, and stops when closed; `end` then is the
+ * last that happens.
+ */
+function keepReading(
+  wake: Wake,
+  step: (open: () => boolean) => Promise<boolean>,
+  end: () => Promise<void> = async () => {},
+): Reading {
   let closed = false;
   const open = () => !closed;
   const release = wake.hold();
@@ -129,6 +168,7 @@ function keepReading(wake: Wake, step: (open: () => boolean) => Promise<boolean>
         if (!(await step(open)) && open()) await wake.changed(seen);
       }
     } finally {
+      await end();
       release();
     }
   };
@@ -148,11 +188,11 @@ function keepReading(wake: Wake, step: (open: () => boolean) => Promise<boolean>
 
 const alwaysOpen = (): boolean => true;
 
-/** Tries again while another process holds the file; undefined when closed meanwhile. */
-async function whileLocked<T>(open: () => boolean, work: () => T): Promise<T | undefined> {
+/** Tries again while another process holds the file, or the work is Transient; undefined when closed meanwhile. */
+async function whileLocked<T>(open: () => boolean, work: () => T | Promise<T>): Promise<T | undefined> {
   while (open()) {
     try {
-      return work();
+      return await work();
     } catch (error) {
       const fault = busError(error);
       if (!(fault instanceof Transient)) throw fault;

@@ -7,6 +7,8 @@ export type Bounds = { readonly from: number; readonly to: number; readonly atMs
 
 /** One subscription's hold on a group. Every function is one short synchronous SQLite call. */
 export type Membership = {
+  /** Whether no other subscription took the group over. */
+  isCurrent(): boolean;
   /** The batch in hand, if any, and where the next one begins. */
   state(): { acked: number; plan: Bounds | undefined };
   /** Makes these the bounds of the batch in hand. */
@@ -58,6 +60,7 @@ export function openGroups(db: DatabaseSync): Groups {
           'run one consumer of a group at a time',
         );
       return {
+        isCurrent: () => select.get(topic.id, group)?.owner === owner,
         state() {
           const row = select.get(topic.id, group);
           if (row?.owner !== owner) throw takenOver();
