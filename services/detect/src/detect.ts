@@ -23,6 +23,8 @@ export type Detect = {
   /** Resolves when closed; rejects with a bug, or when the bus fails. */
   readonly done: Promise<void>;
   health(): Health;
+  /** Resolves while it takes part in judging; rejects with why not. */
+  ready(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -71,7 +73,7 @@ export async function createDetect({ bus, log, metrics, backoff }: DetectOptions
     throw error;
   };
   const done = Promise.all([events.done.catch(closing), policy.done.catch(closing)]).then(() => undefined);
-  return { done, close, health: events.health };
+  return { done, close, health: events.health, ready: events.ready };
 }
 
 /** What cannot be decoded is left out: ingest reads the same messages and puts those aside. */

@@ -11,12 +11,13 @@ import { watchSilence } from './silence-watch.ts';
 
 await runService({ name: 'detect', opsPort: 7073, topic: TOPICS.events }, async ({ bus, log, metrics, shutdown }) => {
   const { url } = readConfig(process.env, { url: optional('CLICKHOUSE_URL', text) });
-  if (url !== undefined) {
-    const store = openStore(parseClickHouseUrl(url));
+  const store = url === undefined ? undefined : openStore(parseClickHouseUrl(url));
+  if (store !== undefined) {
     shutdown.onClose('store', store.close);
     const silence = watchSilence({ bus, store, log, metrics });
     shutdown.onClose('silence watch', silence.close);
     silence.done.catch(shutdown.fail);
   }
-  return createDetect({ bus, log, metrics });
+  const detect = await createDetect({ bus, log, metrics });
+  return { ...detect, ready: () => Promise.all([detect.ready(), store?.ping()]) };
 });

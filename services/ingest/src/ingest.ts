@@ -23,6 +23,8 @@ export type Ingest = {
   /** Resolves when closed; rejects when the store refuses something for good, and nothing is taken from the bus then. */
   readonly done: Promise<void>;
   health(): Health;
+  /** Resolves while it takes part in storing both topics; rejects with why not. */
+  ready(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -94,5 +96,8 @@ function together(pumps: readonly Pump[]): Ingest {
     done: Promise.all(watched).then(() => undefined),
     close,
     health: () => worstOf(pumps.map((each) => each.health())),
+    async ready() {
+      await Promise.all(pumps.map((each) => each.ready()));
+    },
   };
 }

@@ -12,5 +12,6 @@ await runService({ name: 'ingest', opsPort: 7072, topic: TOPICS.events }, async 
   const store = openStore(options);
   shutdown.onClose('store', store.close);
   await migrateWhenUp(store, options.cluster, log);
-  return { ...createIngest({ bus, store, log, metrics }), ready: () => store.ping() };
+  const ingest = createIngest({ bus, store, log, metrics });
+  return { ...ingest, ready: () => Promise.all([ingest.ready(), store.ping()]) };
 });

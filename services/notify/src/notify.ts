@@ -59,6 +59,8 @@ export type Notify = {
   status(): NotifyStatus;
   /** Degraded while the last post did not get through. */
   health(): Health;
+  /** Resolves while it takes part in telling; rejects with why not. */
+  ready(): Promise<void>;
 };
 
 const SECOND_MS = 1000;
@@ -123,6 +125,7 @@ export async function createNotify(options: NotifyOptions): Promise<Notify> {
       paused_until: sender && sender.pausedUntilMs > clock() ? timestamp(sender.pausedUntilMs) : null,
       last_post: report.lastPost(),
     }),
+    ready: intake.ready,
     health: () => worstOf([watch.over ? { state: 'down' } : postHealth(report.lastPost()), intake.health()]),
   };
 }

@@ -87,6 +87,8 @@ export type PlanHandler = (plan: Plan, over: AbortSignal) => Promise<void>;
 export type Subscription = {
   /** Rejects with the handler's error when the handler throws: the plan stays unacknowledged. */
   readonly done: Promise<void>;
+  /** Whether this subscription is one of its group's at this moment, with or without partitions of its own. */
+  isMember(): boolean;
   /** Stops handing out plans and waits for the running handler. */
   close(): Promise<void>;
 };

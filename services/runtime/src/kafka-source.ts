@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Subscription } from './bus.ts';
 import { Transient } from './errors.ts';
 import type { KafkaClient } from './kafka-client.ts';
 import type { Cluster } from './kafka-cluster.ts';
@@ -25,7 +24,11 @@ export type Source = {
 };
 
 /** A running reader; `settled` resolves when it has ended, for whatever reason. */
-export type Reading = Subscription & { readonly settled: Promise<void> };
+export type Reading = {
+  readonly done: Promise<void>;
+  close(): Promise<void>;
+  readonly settled: Promise<void>;
+};
 
 const AGAIN_MIN_MS = 100;
 const AGAIN_MAX_MS = 10_000;

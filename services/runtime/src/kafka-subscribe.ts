@@ -1,4 +1,4 @@
-import type { GiveUp, Hold, PlanHandler, SubscribeOptions } from './bus.ts';
+import type { GiveUp, Hold, PlanHandler, SubscribeOptions, Subscription } from './bus.ts';
 import { createDesk, type Desk } from './kafka-desk.ts';
 import type { Arrival, Tenure } from './kafka-member.ts';
 import type { Progress } from './kafka-plan.ts';
@@ -6,7 +6,12 @@ import { inTenure, type Reading, type Source, stayMember } from './kafka-source.
 import { type Shop, work } from './kafka-work.ts';
 
 /** Joins the group and hands out plans, one at a time for each partition this member is given, until closed. */
-export function subscribe(source: Source, groupId: string, options: SubscribeOptions, handler: PlanHandler): Reading {
+export function subscribe(
+  source: Source,
+  groupId: string,
+  options: SubscribeOptions,
+  handler: PlanHandler,
+): Reading & Subscription {
   if (options.maxRecords < 1) throw new RangeError('maxRecords must be at least 1');
   const { createClient, timing, log } = source;
   const stopping = new AbortController();
@@ -16,7 +21,11 @@ export function subscribe(source: Source, groupId: string, options: SubscribeOpt
   const reception = createReception(source, shop, crew);
 
   const run = async (): Promise<void> => {
-    const membership = { createClient, topic: options.topic, groupId, timing, log, ...reception };
+    const { onTenure, onLeaving, onArrival } = reception;
+    const membership = {
+      ...{ createClient, topic: options.topic, groupId, timing, log },
+      ...{ onTenure, onLeaving, onArrival },
+    };
     const member = stayMember(membership, leaving.signal).catch(crew.fail);
     await aborted(stopping.signal);
     // Still a member, so that what handlers finish now can be acknowledged.
@@ -30,6 +39,7 @@ export function subscribe(source: Source, groupId: string, options: SubscribeOpt
   const settled = running.catch(() => {});
   return {
     settled,
+    isMember: reception.isMember,
     // Derived, and with no listener of ours: when nobody awaits it, a failure ends the process.
     done: running.then(() => {}),
     async close() {
@@ -68,8 +78,9 @@ function createCrew(onFailure: () => void) {
 function createReception(source: Source, shop: Shop, crew: Crew) {
   const desks = new WeakMap<Tenure, Map<number, Desk>>();
   const held = new WeakMap<Tenure, GiveUp[]>();
+  let current: Tenure | undefined;
 
-  const takeUp = async (tenure: Tenure): Promise<void> => {
+  const takeUp = (tenure: Tenure): void => {
     const mine = new Map<number, Desk>();
     desks.set(tenure, mine);
     held.set(tenure, []);
@@ -97,7 +108,11 @@ function createReception(source: Source, shop: Shop, crew: Crew) {
     return !tenure.over.aborted;
   };
   return {
-    onTenure: (tenure: Tenure): void => crew.start(takeUp(tenure)),
+    isMember: () => current !== undefined && !current.over.aborted,
+    onTenure(tenure: Tenure): void {
+      current = tenure;
+      takeUp(tenure);
+    },
     async onLeaving(tenure: Tenure): Promise<void> {
       await Promise.all((held.get(tenure) ?? []).map((giveUp) => giveUp())).catch(crew.fail);
     },

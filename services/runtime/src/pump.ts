@@ -34,6 +34,8 @@ export type Pump = {
   readonly done: Promise<void>;
   /** Degraded while tries fail or a plan takes long; down when the pump has ended. */
   health(): Health;
+  /** Resolves while it is a member of its group, with or without partitions; rejects with why not. */
+  ready(): Promise<void>;
   /** Hands out no further plan and waits for the running one; one that only waits for its next try is left undone. */
   close(): Promise<void>;
 };
@@ -97,7 +99,10 @@ export function pump(options: PumpOptions): Pump {
     forgetLag();
     options.signal?.removeEventListener('abort', stop);
   });
-  return { done, close, health: watch.health };
+  const ready = async (): Promise<void> => {
+    if (!subscription.isMember()) throw new Error(`${stage} is no member of its group on ${topic} yet`);
+  };
+  return { done, close, health: watch.health, ready };
 }
 
 /** Repeats `work` while it throws Transient; throws the signal's reason instead of waiting once it has aborted. */

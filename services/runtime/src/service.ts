@@ -16,8 +16,8 @@ export type Host = { readonly bus: Bus; readonly log: Log; readonly metrics: Met
 export type Part = {
   readonly done: Promise<unknown>;
   close(): Promise<void>;
-  /** Whether what it depends on answers, beside the bus. */
-  ready?(): Promise<void>;
+  /** Whether it can work: is a member of its groups, and what it depends on beside the bus answers. Rejects with why not. */
+  ready?(): Promise<unknown>;
   /** How it is, and more for `/healthz`. */
   health?(): Health;
   status?(): object;

@@ -28,10 +28,14 @@ const END_OF_TOPIC = Number.MAX_SAFE_INTEGER;
 export const PARTITION = 0;
 
 /** A running reader; `settled` resolves when it has ended, for whatever reason. */
-export type Reading = Subscription & { readonly settled: Promise<void> };
+export type Reading = {
+  readonly done: Promise<void>;
+  close(): Promise<void>;
+  readonly settled: Promise<void>;
+};
 
 /** Joins the group at once and hands out plans until closed. */
-export function subscribe(source: Source, options: SubscribeOptions, handler: PlanHandler): Reading {
+export function subscribe(source: Source, options: SubscribeOptions, handler: PlanHandler): Reading & Subscription {
   const { log, groups, busId } = source;
   if (options.maxRecords < 1) throw new RangeError('maxRecords must be at least 1');
   const join = (): Joined => {
@@ -66,10 +70,11 @@ export function subscribe(source: Source, options: SubscribeOptions, handler: Pl
     source.acknowledged();
     return true;
   };
-  return keepReading(source.wake, step, async () => {
+  const reading = keepReading(source.wake, step, async () => {
     await giveUp?.();
     ending.abort();
   });
+  return { ...reading, isMember: () => joined !== undefined && !over.aborted };
 }
 
 type Joined = { readonly topic: TopicLog; readonly member: Membership };
