@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type LastWord, silences } from '@bintrail/analysis/silence.ts';
 import type { Bus } from '@bintrail/runtime/bus.ts';
+import { inLots } from '@bintrail/runtime/dead.ts';
 import { Transient } from '@bintrail/runtime/errors.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
 import type { Metrics } from '@bintrail/runtime/metrics.ts';
@@ -148,12 +149,11 @@ async function notStored(store: Store, findings: readonly Finding[]): Promise<Fi
 }
 
 async function publish(bus: Bus, findings: readonly Finding[]): Promise<void> {
-  if (findings.length === 0) return;
   const messages = findings.map((finding) => ({
     key: finding.group_id,
     value: Buffer.from(JSON.stringify(finding)),
   }));
-  await bus.publish(TOPICS.findings, messages);
+  for (const lot of inLots(messages)) await bus.publish(TOPICS.findings, lot);
 }
 
 function lineOf({ finding_id, rule, severity, node, evidence }: Finding) {
