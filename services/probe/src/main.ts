@@ -118,7 +118,13 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
   return {
     done: probe.done,
     close,
-    status: () => ({ node: config.node, hooks: probe.hooks, lsmRefusal: probe.lsmRefusal, uncounted, outbox: outbox.depth() }),
+    status: () => ({
+      node: config.node,
+      hooks: probe.hooks,
+      lsmRefusal: probe.lsmRefusal,
+      uncounted,
+      outbox: outbox.depth(),
+    }),
   };
 }
 
