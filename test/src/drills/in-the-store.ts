@@ -2,6 +2,8 @@
 
 import type { Store } from '@bintrail/runtime/store.ts';
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
+import { EVENTS, type EventName } from '@bintrail/schemas/events.ts';
+import type { EventDefinition } from '@bintrail/schemas/field.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import { rowsOf } from '@bintrail/standalone/replay-recording.ts';
 
@@ -40,18 +42,22 @@ export function namesOnBus(batches: readonly Batch[]): Names {
 
 const LOOKS = `SELECT concat(toString(probe_epoch), ':', toString(toUnixTimestamp64Nano(ts)), ':', toString(sum(stored)))
   AS name FROM alive_looks WHERE probe_epoch IN {epochs:Array(UInt64)} GROUP BY probe_epoch, ts`;
-const NAME_IN: Readonly<Record<string, string>> = {
-  exec: `if(bitTest(flags, 6), concat('snapshot:', toString(pid), ':', toString(start_ns), ':', toString(self_exec_id)),
-    concat(toString(cpu), ':', toString(cpu_seq)))`,
-  exit: "concat(toString(cpu), ':', toString(cpu_seq))",
-};
+const NAME_IN_KERNEL = "concat(toString(cpu), ':', toString(cpu_seq))";
 const NAME_IN_USER_SPACE = "concat(toString(stream), ':', toString(seq))";
+const NAME_OF_EXEC = `if(bitTest(flags, 6),
+  concat('snapshot:', toString(pid), ':', toString(start_ns), ':', toString(self_exec_id)), ${NAME_IN_KERNEL})`;
+
+function nameIn(type: string): string {
+  if (type === 'exec') return NAME_OF_EXEC;
+  const { fields } = EVENTS[type as EventName] as EventDefinition;
+  return fields.some(({ name }) => name === 'cpu_seq') ? NAME_IN_KERNEL : NAME_IN_USER_SPACE;
+}
 
 /** The same from the store, of these runs of the probe. */
 export async function namesInStore(store: Store, epochs: readonly number[], types: Iterable<string>): Promise<Names> {
   const names = new Map<string, string[]>();
   for (const type of types) {
-    const ofRows = `SELECT concat(toString(probe_epoch), ':', ${NAME_IN[type] ?? NAME_IN_USER_SPACE}) AS name
+    const ofRows = `SELECT concat(toString(probe_epoch), ':', ${nameIn(type)}) AS name
       FROM ${type}_events WHERE probe_epoch IN {epochs:Array(UInt64)}`;
     const rows = await store.query<{ name: string }>(type === 'alive' ? LOOKS : ofRows, { epochs });
     names.set(type, rows.map(({ name }) => name).sort());
