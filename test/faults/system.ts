@@ -1,5 +1,5 @@
 /** A fleet's pipeline on this machine: three brokers, ClickHouse, a process for each stage, a Slack, and a real probe. */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -76,7 +76,8 @@ export async function startSystem(): Promise<System> {
   // The engine's user must get through.
   for (const name of ['', 'engine', 'home', 'logs']) mkdirSync(join(folder, name), { recursive: true, mode: 0o755 });
   chmodSync(folder, 0o755);
-  const log = createLog({ level: 'silent', name: 'drills' });
+  const busLog = join(folder, 'logs', 'drills.log');
+  const log = createLog({ level: 'info', name: 'drills', write: (line) => appendFileSync(busLog, line) });
   const kafka = await startKafka({ brokers: 3, folder: join(folder, 'kafka') });
   const connection: KafkaConnection = { brokers: kafka.brokers.split(','), clientId: 'drills', prefix: '' };
   await ensureTopics(connection, topicShapes({ partitions: PARTITIONS, retentionMs: 3_600_000 }), log);
