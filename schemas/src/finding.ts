@@ -5,6 +5,7 @@ export const RULES = [
   'denied-digest',
   'tampered-package-file',
   'fileless-exec',
+  'library-writable-while-mapped',
   'hash-missing',
   'probe-silent',
 ] as const;

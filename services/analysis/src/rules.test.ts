@@ -48,6 +48,21 @@ const CASES: [string, ReturnType<typeof found>, [string, string, string] | undef
     ['tampered-package-file', 'high', 'path:/opt/a'],
   ],
   ['tampered, content approved', found(MISMATCH, [ALLOW]), undefined],
+  [
+    'writable library of a package',
+    found({ ...MATCH, role: 'library', digest_strength: 'writable' }, [ALLOW]),
+    ['library-writable-while-mapped', 'medium', 'path:/opt/a'],
+  ],
+  [
+    'writable loader',
+    found({ role: 'loader', digest_strength: 'writable' }),
+    ['library-writable-while-mapped', 'medium', 'path:/opt/a'],
+  ],
+  [
+    'writable program: no library',
+    found({ digest_strength: 'writable' }),
+    ['unapproved-binary', 'medium', `sha256:${SHA256[0]}`],
+  ],
   ['fileless', found({}, [], MEMFD), ['fileless-exec', 'high', `sha256:${SHA256[0]}`]],
   ['fileless, no digest', found(absent('vanished'), [], MEMFD), ['fileless-exec', 'high', 'path:/opt/a']],
   ['fileless, content approved', found({}, [ALLOW], MEMFD), undefined],

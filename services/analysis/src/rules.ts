@@ -58,6 +58,16 @@ export const FINDING_RULES: readonly FindingRule[] = [
     fires: (sighting, verdict) => sighting.package_match === 'mismatch' && verdict.value !== 'approved',
   },
   {
+    // The subject is the path: what the bytes are is just what cannot be said. A program is not meant: the kernel lets
+    // nobody write to one that runs.
+    rule: 'library-writable-while-mapped',
+    version: 1,
+    severity: 'medium',
+    subject: 'path',
+    fires: ({ role, digest_strength }, verdict) =>
+      (role === 'library' || role === 'loader') && digest_strength === 'writable' && verdict.value !== 'approved',
+  },
+  {
     // Told by its reason: a storm of short-lived files is one fact, not one alert a file.
     rule: 'hash-missing',
     version: 1,

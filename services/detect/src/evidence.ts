@@ -53,7 +53,8 @@ function execOf(
   const argv = batch.type === 'exec' ? textAt(batch, 'argv', row) : (process?.argv ?? '');
   const ancestors = process === undefined ? [] : ancestorsOf(process, findProcess);
   return {
-    exec_id: execId,
+    // A load that stands for those of several processes is of none.
+    exec_id: numberAt(batch, 'pid', row) === 0 ? '' : execId,
     parent_exec_id: process?.parent_exec_id ?? '',
     pid: numberAt(batch, 'pid', row),
     ppid: process?.ppid ?? 0,

@@ -29,6 +29,8 @@ function whyNotApprovable({ rule, sha256, workload, evidence }: Finding): string
   if (rule === 'denied-digest')
     return 'A deny rule names this digest, and an approval does not lift it. Where it ran, and still runs:';
   if (rule === 'probe-silent') return 'What runs on this node is not seen meanwhile: look at the node itself.';
+  if (rule === 'library-writable-while-mapped')
+    return 'Its bytes may change under whoever has it mapped: find out who keeps it open for writing.';
   if (rule === 'hash-missing') return 'Without a digest there is nothing to approve.';
   if (!APPROVABLE.includes(rule)) return 'See what it did before you approve anything. Its process tree:';
   if (sha256 === '') return 'Without a digest there is nothing to approve.';

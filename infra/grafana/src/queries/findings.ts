@@ -6,14 +6,16 @@ const EVIDENCE = TABLES.findings;
 const SUBJECTS = (kind: 'sha256' | 'path') =>
   `(workload, ${kind}) IN (SELECT workload, ${kind} FROM ${EVIDENCE} WHERE startsWith(subject, '${kind}:'))`;
 
-// A finding speaks of a digest, of a path that differs from its package, or of a path that has no digest.
+// A finding speaks of a digest, or of a path: that differs from its package, was mapped while writable, or has no digest.
+const IS_WRITABLE = "digest_strength = 'writable' AND role IN ('library', 'loader')";
 const SIGHTINGS = `
-  SELECT workload, concat('sha256:', lower(hex(sha256))) AS subject, 0 AS is_tampered, n, last_seen
+  SELECT workload, concat('sha256:', lower(hex(sha256))) AS subject, 'content' AS kind, n, last_seen
   FROM ${TABLES.sightings} WHERE ${HAS_DIGEST} AND ${SUBJECTS('sha256')}
   UNION ALL
-  SELECT workload, concat('path:', path) AS subject, package_match = 'mismatch' AS is_tampered, n, last_seen
-  FROM ${TABLES.sightings}
-  WHERE ${SUBJECTS('path')} AND (package_match = 'mismatch' OR NOT (${HAS_DIGEST}) AND digest_reason != 'pending')`;
+  SELECT workload, concat('path:', path) AS subject, arrayJoin(arrayConcat(
+    if(package_match = 'mismatch', ['tampered'], []), if(${IS_WRITABLE}, ['writable'], []),
+    if(NOT (${HAS_DIGEST}) AND digest_reason != 'pending', ['absent'], []))) AS kind, n, last_seen
+  FROM ${TABLES.sightings} WHERE ${SUBJECTS('path')}`;
 
 /** All findings, one row each. `state` is that of the API but for approvals: a resolution holds until a later run. */
 export const FINDINGS = `(
@@ -33,10 +35,11 @@ export const FINDINGS = `(
     FROM ${EVIDENCE} GROUP BY finding_id
   ) AS first
   LEFT JOIN (
-    SELECT workload, subject, is_tampered, sum(n) AS runs, max(last_seen) AS last_at
-    FROM (${SIGHTINGS}) GROUP BY workload, subject, is_tampered HAVING sum(n) > 0
+    SELECT workload, subject, kind, sum(n) AS runs, max(last_seen) AS last_at
+    FROM (${SIGHTINGS}) GROUP BY workload, subject, kind HAVING sum(n) > 0
   ) AS seen ON seen.workload = first.workload AND seen.subject = first.subject
-    AND seen.is_tampered = (first.rule = 'tampered-package-file')
+    AND seen.kind = multiIf(startsWith(first.subject, 'sha256:'), 'content', first.rule = 'tampered-package-file', 'tampered',
+      first.rule = 'library-writable-while-mapped', 'writable', 'absent')
   LEFT JOIN (
     SELECT finding_id AS id, argMax(a.action, revision) AS action, argMax(a.at, revision) AS at,
       argMax(a.actor, revision) AS actor, argMax(a.reason, revision) AS reason

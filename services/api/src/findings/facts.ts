@@ -69,12 +69,12 @@ function* cut(pairs: readonly Pair[]): Iterable<Pair[]> {
   if (chunk.length > 0) yield chunk;
 }
 
-function conditionOf(kind: SubjectKind): string {
+function conditionOf(table: keyof typeof KIND_CONDITIONS, kind: SubjectKind): string {
   const { column, fromHex } = KIND_COLUMNS[kind];
   return `(workload, ${column}) IN (
     SELECT unhex(pair.1), ${fromHex}
     FROM (SELECT arrayJoin(arrayZip({workloads:Array(String)}, {values:Array(String)})) AS pair)
-  ) AND ${KIND_CONDITIONS[kind]}`;
+  ) AND ${KIND_CONDITIONS[table][kind]}`;
 }
 
 function paramsOf(pairs: readonly Pair[]): { workloads: string[]; values: string[] } {
@@ -106,7 +106,7 @@ function readSightings(store: Store, kind: SubjectKind, pairs: readonly Pair[]):
        lower(hex(sha256)) AS sha, hex(path) AS path_hex, image, package, package_version, package_match, upper_layer,
        digest_strength, digest_reason, sum(n) AS total,
        toUnixTimestamp64Nano(min(first_seen)) AS first_ns, toUnixTimestamp64Nano(max(last_seen)) AS last_ns
-     FROM sightings WHERE ${conditionOf(kind)}
+     FROM sightings WHERE ${conditionOf('sightings', kind)}
      GROUP BY workload, role, sha256, path, image, package, package_version, package_match, upper_layer,
        digest_strength, digest_reason
      HAVING total > 0`,
@@ -122,7 +122,7 @@ function readNodes(store: Store, kind: SubjectKind, pairs: readonly Pair[], node
     `SELECT hex(workload) AS workload_hex, hex(${column}) AS value_hex, groupArray(${MAX_NODES})(node) AS names,
        count() AS nodes, countIf(node = {node:String}) AS has_asked
      FROM (
-       SELECT workload, ${column}, node FROM sighting_nodes WHERE ${conditionOf(kind)}
+       SELECT workload, ${column}, node FROM sighting_nodes WHERE ${conditionOf('sighting_nodes', kind)}
        GROUP BY workload, ${column}, node HAVING sum(n) > 0 ORDER BY node
      )
      GROUP BY workload, ${column}`,

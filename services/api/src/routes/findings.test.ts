@@ -63,6 +63,18 @@ describe('one finding', () => {
     assert.deepEqual(counts, { count: 4, nodes: 2, firstNs: ago(30) }, 'an alert says the same');
   });
 
+  it('counts a library by its path as often as it was mapped while writable', async () => {
+    const path = '/opt/kept-open.so';
+    const writable = { path, role: 'library', digest_source: 'map_files', digest_strength: 'writable', ts: ago(1) };
+    const [finding] = await f.feed.load([{ ...writable, sha256: fresh() }]);
+    assert.equal(finding!.rule, 'library-writable-while-mapped');
+    await f.feed.load([
+      { ...writable, sha256: fresh(), repeats: 4 },
+      { ...writable, sha256: fresh(), digest_strength: 'exact' },
+    ]);
+    assert.equal((await f.get(finding!.finding_id)).count, 6);
+  });
+
   it('counts a tampered file by its path, whatever its content became', async () => {
     const path = '/usr/sbin/nginx';
     const tampered = { path, package: 'deb:nginx:amd64', package_version: '1', package_match: 'mismatch', ts: ago(1) };
