@@ -129,8 +129,8 @@ const MAX_PIDS = 4;
 const [OVERLAY, UPPER_LAYER] = [flagBit('overlay'), flagBit('upper_layer')];
 
 /**
- * Asks by a process that is still there. When all are gone, a file of an image's layers is known by what the same image
- * said of it in another container.
+ * Asks by a process that is still there, once for many runs of one file, as of the host. When all are gone, a file of an
+ * image's layers is known by what the same image said of it in another container.
  */
 export function createContainerOwners(ask: (question: Question) => Promise<Answer>): ContainerOwners {
   const processes = createLru<string, readonly number[]>(MAX_NAMESPACES);
@@ -143,7 +143,16 @@ export function createContainerOwners(ask: (question: Question) => Promise<Answe
     const pids = new Set([answered ?? first, first, process.pid, ...others]);
     processes.set(key, [...pids].slice(0, MAX_PIDS));
   };
-  const ownersOf: OwnersOf = async ({ path, flags, file, image, ...process }) => {
+  const answers = createLru<string, { readonly owners: readonly Owner[]; readonly atMs: number }>(MAX_ANSWERS);
+  const ownersOf: OwnersOf = async (asked) => {
+    const key = `${identityKey(asked.file)} ${namespaceKey(asked)} ${asked.path}`;
+    const known = answers.touch(key);
+    if (known !== undefined && performance.now() - known.atMs < ANSWER_MS) return known.owners;
+    const owners = await askFor(asked);
+    if (owners !== 'unread') answers.set(key, { owners, atMs: performance.now() });
+    return owners;
+  };
+  const askFor: OwnersOf = async ({ path, flags, file, image, ...process }) => {
     noteProcess(process);
     const where = { pids: processes.get(namespaceKey(process)) ?? [], mountNs: process.mnt_ns };
     const answer = await ask({ path, inode: inodeKey(file), where });

@@ -37,11 +37,14 @@ export type OverlayRoot = {
   readonly stop: () => void;
 };
 
-/** `asUser`: in a user namespace of its own, as anybody may. `setUp` runs in the new root before the process is there. */
+/**
+ * `asUser`: in a user namespace of its own, as anybody may. `prepare` runs beside the host's files, in what will be the
+ * root; `setUp` in the new root; then the process is there.
+ */
 export async function startInOverlay(
   folder: string,
   image: string,
-  { asUser = false, setUp = ':', chroot = '/' } = {},
+  { asUser = false, prepare = ':', setUp = ':', chroot = '/' } = {},
 ): Promise<OverlayRoot> {
   const own = mkdtempSync(join(folder, 'overlay-'));
   for (const name of ['upper', 'work', 'merged']) mkdirSync(join(own, name));
@@ -49,6 +52,7 @@ export async function startInOverlay(
   const script = `set -e
     mount -t overlay overlay -o ${options} ${own}/merged
     cd ${own}/merged
+    ${prepare}
     ${BUSYBOX} pivot_root . old
     PATH=/none
     ${BUSYBOX} umount -l /old
