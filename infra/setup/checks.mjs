@@ -218,6 +218,12 @@ const CONTAINER_PARTS = [
     },
     onlyContainers: true,
   },
+  {
+    name: 'rpmbuild',
+    purpose: 'makes a package and its database for the tests',
+    packages: { 'apt-get': 'rpm', dnf: 'rpm-build', apk: 'rpm', pacman: 'rpm-tools', zypper: 'rpm-build' },
+    onlyContainers: true,
+  },
 ];
 
 const KCAT = {
