@@ -1,4 +1,5 @@
 /** What an exec costs in instructions: in a virtual machine that counts them, so that no other load changes a figure. */
+import { findCommand } from '../../infra/setup/commands.mjs';
 import { missingForVm } from '../../infra/setup/vm.mjs';
 import type { Counted, InstructionCounts } from '../vm/count-instructions.ts';
 import { runInFreshMachine } from '../vm/fresh-machine.ts';
@@ -9,8 +10,10 @@ const FAMILIES = ['tracepoint', 'lsm'] as const;
 
 async function count(): Promise<InstructionCounts> {
   let counts: InstructionCounts | undefined;
-  const wanted = { cpus: 1, memoryMb: 1536, countsInstructions: true };
-  const ended = await runInFreshMachine(wanted, 'exec node test/vm/count-instructions.ts', (line) => {
+  const baseline = findCommand(['bpftrace'], process.env) === undefined ? [] : ['bpftrace'];
+  const job = `exec node test/vm/count-instructions.ts ${baseline.map((name) => `--${name}`)}`;
+  const wanted = { cpus: 1, memoryMb: 1536, countsInstructions: true, extraPackages: baseline };
+  const ended = await runInFreshMachine(wanted, job, (line) => {
     if (line.startsWith('counted ')) counts = JSON.parse(line.slice('counted '.length));
     else console.error(line);
   });
@@ -19,10 +22,12 @@ async function count(): Promise<InstructionCounts> {
 }
 
 async function run(): Promise<Figure[]> {
-  const { execs, bare, kernel, probe } = await count();
+  const { execs, bare, kernel, probe, bpftrace } = await count();
   const thousands = (instructions: number) => ({ ...summarize([instructions / 1_000]), samples: execs });
   const baseline = { what: 'the bare exec', value: thousands(bare.mean) };
   const added = (of: Counted) => of.mean - bare.mean;
+  const together = (of: Counted & { readonly agent: number }) => thousands(of.cpu - bare.cpu + of.agent);
+  const beside = bpftrace && { what: 'bpftrace, without a digest', value: together(bpftrace) };
   return FAMILIES.flatMap((family): Figure[] => [
     {
       what: `added by the BPF programs alone, ${family}`,
@@ -34,7 +39,7 @@ async function run(): Promise<Figure[]> {
     },
     {
       what: `added by kernel side and probe together, ${family}`,
-      ...{ unit: 'k instr.', value: thousands(probe[family].cpu - bare.cpu + probe[family].agent), baseline },
+      ...{ unit: 'k instr.', value: together(probe[family]), baseline: beside ?? baseline },
       ...(family === 'tracepoint' && { aim: { of: 'value', op: '≤', value: 55 } as const, whyMissed: WHY_MISSED }),
     },
   ]);
@@ -50,7 +55,8 @@ export const bench: Bench = {
   method:
     "vfork, exec of a static no-op, exit and wait from C, in a virtual machine with Debian's 6.1 kernel and one CPU whose " +
     'clock is the number of instructions it ran (QEMU, -icount shift=0,sleep=off); the digest is cached. BPF programs ' +
-    'alone: nobody reads what they send. Together: CPU time of the processes that exec and of the probe.',
+    'alone: nobody reads what they send. Together: CPU time of the processes that exec and of ' +
+    'the probe; beside it bpftrace, where installed, writing program, arguments and end of each process to a file.',
   whyNotHere: () => {
     const missing = missingForVm(process.env);
     return missing.length > 0 ? `needs ${missing.map(({ name }) => name).join(', ')}` : undefined;

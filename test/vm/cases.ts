@@ -6,7 +6,7 @@ import { before, describe } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 /** These choose the family themselves, or are of none. */
-const ONCE = /\/(?:hooks|verified)\.test\.ts$/;
+const ONCE = /\/(?:hooks|verified|alive|loads)\.test\.ts$/;
 const files = process.argv.slice(2);
 
 function suite(file: string, query: string): void {

@@ -2,9 +2,12 @@
  * Runs inside the virtual machine while it counts instructions: what an exec costs there bare, with the BPF programs
  * alone, and with the whole probe beside it. Prints one line of JSON.
  */
-import { mkdtempSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, openSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { loadBpfObject } from '@bintrail/probe/bpf-object.ts';
 import { openExecSteps } from '@bintrail/probe/exec-steps.ts';
@@ -21,6 +24,8 @@ export type InstructionCounts = {
   /** The BPF programs without anybody who reads what they send. */
   readonly kernel: Record<Families, Counted>;
   readonly probe: Record<Families, Counted & { readonly agent: number }>;
+  /** Where it is installed: names, arguments and ends of processes as text, without a digest. */
+  readonly bpftrace?: Counted & { readonly agent: number };
 };
 
 const EXECS = 1_000;
@@ -52,12 +57,35 @@ async function withProbe(family: Families): Promise<Counted & { agent: number }>
   process.env.BINTRAIL_HOOKS = family;
   const probe = await startProbeProcess(mkdtempSync(join(folder, 'home-')));
   await loop(WARM_UP);
-  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  await delay(SETTLE_MS);
   const before = cpuNs(probe.pid);
   const times = await loop(EXECS);
-  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  await delay(SETTLE_MS);
   const agent = (cpuNs(probe.pid) - before) / EXECS;
   await probe.stop();
+  return { ...counted(times), agent };
+}
+
+const BPFTRACE_PROGRAM = `
+  tracepoint:syscalls:sys_enter_execve
+  { printf("%d %d %s %s ", pid, uid, comm, str(args->filename)); join(args->argv); }
+  tracepoint:sched:sched_process_exit { printf("exit %d %s\\n", pid, comm); }`;
+
+/** The same capture by bpftrace, which writes it to a file. */
+async function withBpftrace(): Promise<Counted & { agent: number }> {
+  const output = openSync(join(folder, 'bpftrace.out'), 'w');
+  const child = spawn('bpftrace', ['-e', BPFTRACE_PROGRAM], { stdio: ['ignore', output, 'inherit'] });
+  const written = () => readFileSync(join(folder, 'bpftrace.out'), 'utf8');
+  while (!written().startsWith('Attaching')) await delay(100);
+  await delay(SETTLE_MS);
+  await loop(EXECS / 10);
+  const before = cpuNs(child.pid!);
+  const times = await loop(EXECS);
+  await delay(SETTLE_MS);
+  const agent = (cpuNs(child.pid!) - before) / EXECS;
+  child.kill('SIGINT');
+  await once(child, 'exit');
+  if (!written().includes(programs.noop)) throw new Error('bpftrace saw none of the execs');
   return { ...counted(times), agent };
 }
 
@@ -66,4 +94,5 @@ const bare = counted(await loop(EXECS));
 const kernel = { tracepoint: await withKernelPart('tracepoint'), lsm: await withKernelPart('lsm') };
 const probe = { tracepoint: await withProbe('tracepoint'), lsm: await withProbe('lsm') };
 const counts: InstructionCounts = { execs: EXECS, bare, kernel, probe };
-console.log(`counted ${JSON.stringify(counts)}`);
+const withBaseline = process.argv.includes('--bpftrace') ? { ...counts, bpftrace: await withBpftrace() } : counts;
+console.log(`counted ${JSON.stringify(withBaseline)}`);

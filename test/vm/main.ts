@@ -10,7 +10,9 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 /** Of the kernel ring: what may differ between kernels and families of hooks. */
-const FILES = ['verified', 'hooks', 'exec', 'alive', 'overlay'].map((name) => `test/src/kernel/${name}.test.ts`);
+const FILES = ['verified', 'hooks', 'alive', 'loads', 'exec', 'overlay'].map(
+  (name) => `test/src/kernel/${name}.test.ts`,
+);
 
 const files = positionals.length > 0 ? positionals : FILES;
 const job = values.shell ?? `exec node --test-reporter=spec test/vm/cases.ts ${files.join(' ')}`;

@@ -122,9 +122,9 @@ export function createObserver(options: ObserverOptions): Observer {
     const known = options.pipeline.known(file);
     if (known !== undefined) return onReading(subject, known);
     const measured = measuredEvidence(options, subject);
-    if (measured !== undefined) return resolve(subject, measured, undefined);
+    if (measured?.digest_strength === 'exact') return resolve(subject, measured, undefined);
     const failure = subject.offer();
-    if (failure !== undefined) resolve(subject, noDigest(failure), undefined);
+    if (failure !== undefined) resolve(subject, measured ?? noDigest(failure), undefined);
     else options.pipeline.whenRead(file, (reading) => onReading(subject, reading));
   };
 

@@ -235,7 +235,7 @@ test('processes from before are there, marked, with their arguments', { skip, ti
   assert.ok(self.argv.includes('exec.test.ts') || self.argv.includes('--test'), self.argv);
 });
 
-test('a file over the size cap says so', { skip, timeout: 30_000 }, async () => {
+test('a file over the size cap says so', { skip, timeout: 60_000 }, async () => {
   const small = await watchKernel({ maxFileBytes: 1_000 });
   try {
     const child = spawn(at('quiet'), ['too-large']);

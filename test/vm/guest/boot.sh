@@ -3,6 +3,7 @@ mount -t sysfs sys /sys
 mount -t securityfs security /sys/kernel/security
 mount -t cgroup2 cgroup /sys/fs/cgroup
 mount -t bpf bpf /sys/fs/bpf
+mount -t debugfs debugfs /sys/kernel/debug
 mount -t tmpfs shm /dev/shm
 # Modules on Debian, as on most machines that run containers.
 for module in overlay loop; do /run/busybox insmod "/run/modules/$module.ko"; done
