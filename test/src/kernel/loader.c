@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PAGE 4096
@@ -69,6 +70,60 @@ static long map_by_int80(int fd)
 	return result;
 }
 
+static long read_all(const char *path, char *bytes, long room)
+{
+	int fd = open_file(path, O_RDONLY);
+	long n = read(fd, bytes, room);
+
+	close(fd);
+	return n;
+}
+
+/* One of two contents of one size, in place, or as a new file under the same name. */
+static void put(const char *path, const char *bytes, long size, int in_place)
+{
+	char fresh[PAGE];
+	int fd;
+
+	snprintf(fresh, sizeof(fresh), "%s.new", path);
+	fd = open(in_place ? path : fresh, O_WRONLY | O_CREAT, 0755);
+	if (fd < 0 || pwrite(fd, bytes, size, 0) != size)
+		exit(2);
+	close(fd);
+	if (!in_place && rename(fresh, path))
+		exit(2);
+}
+
+/* Changes a library and has it loaded by a process of its own, again and again; says which process loaded which content. */
+static void storm(char *self, const char *path, char *const contents[2], int turns)
+{
+	static char bytes[2][1 << 20];
+	long size = read_all(contents[0], bytes[0], sizeof(bytes[0]));
+
+	if (read_all(contents[1], bytes[1], sizeof(bytes[1])) != size)
+		exit(2);
+	for (int turn = 0; turn < turns; turn++) {
+		char *args[] = { self, "load", (char *)path, NULL };
+		int which = turn % 2, status;
+		pid_t child;
+
+		put(path, bytes[which], size, turn % 3);
+		/* From within the tick of the change to well past it. */
+		usleep(turn % 5 * 5000);
+		child = fork();
+		if (!child) {
+			execv(self, args);
+			_exit(2);
+		}
+		if (turn % 7 == 0)
+			unlink(path);
+		waitpid(child, &status, 0);
+		if (turn % 7 == 0 && access(path, F_OK))
+			put(path, bytes[which], size, 0);
+		printf("%d %d %d\n", child, which, status);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argv[1], *path = argv[2];
@@ -102,6 +157,8 @@ int main(int argc, char **argv)
 		if (mprotect(at, PAGE, PROT_READ | PROT_EXEC))
 			return 2;
 		wait_here();
+	} else if (!strcmp(mode, "storm")) {
+		storm(argv[0], path, argv + 3, atoi(argv[5]));
 	} else if (!strcmp(mode, "write")) {
 		/* Keeps the file writable; its last byte changes with every byte of stdin. */
 		int fd = open_file(path, O_RDWR);
