@@ -21,6 +21,7 @@ const TEXTS = {
   409: 'Not possible in the current state.',
   413: 'The body is over the limit of 1 MiB.',
   415: 'The body is not application/json.',
+  421: 'This copy only reads; `detail` says where changes go.',
   429: 'Over the rate limit; `Retry-After` says how many seconds to wait.',
   431: 'Address and headers together are over 16 KiB.',
   500: 'A bug. `request_id` stands in the log.',
@@ -29,8 +30,10 @@ const TEXTS = {
 
 /** Answers to a guarded request that has no body. */
 export const READ_PROBLEMS = [400, 401, 403, 429, 431, 500, 503] as const;
-/** Answers to a guarded request with a body. */
-export const WRITE_PROBLEMS = [...READ_PROBLEMS, 413, 415] as const;
+/** Answers to a guarded change without a body. */
+export const CHANGE_PROBLEMS = [...READ_PROBLEMS, 421] as const;
+/** Answers to a guarded change with a body. */
+export const WRITE_PROBLEMS = [...CHANGE_PROBLEMS, 413, 415] as const;
 
 /**
  * Spread into `responses`: documents these errors. Typed as nothing, since a handler throws a `Problem` and never

@@ -5,7 +5,7 @@
  * - One file per resource exports `<resource>Routes(app: App): void`; `routes.ts` lists it. Definition
  *   (`createRoute`) and handler stand beside each other. Handlers find their dependencies in `c.var.deps`.
  * - `...needs('viewer')` in the definition asks for a token; `...problems(...READ_PROBLEMS, 404)` in its `responses`
- *   documents every error it can end in, `WRITE_PROBLEMS` where there is a body.
+ *   documents every error it can end in, `WRITE_PROBLEMS` where it changes something (`CHANGE_PROBLEMS` without a body).
  * - Queries are `querySchema({...})` (an unknown parameter is a 400), lists spread `pageParams`, and open their page
  *   by `openPage(listName, query, keySchema, clock())`: it resolves `since`/`until` and checks the cursor. Lists
  *   answer `listOf(item)`.

@@ -2,7 +2,7 @@
 import { type CompiledApprovals, compileApprovals } from '@bintrail/analysis/approvals.ts';
 import type { Store } from '@bintrail/runtime/store.ts';
 import type { Approval } from '@bintrail/schemas/approval.ts';
-import { type ApprovalRow, insertApprovalRow, readApprovalRows } from './approval-rows.ts';
+import { type ApprovalRow, type ApprovalState, insertApprovalRow, readApprovalRows } from './approval-rows.ts';
 
 export type ApprovalBook = {
   /** Highest revision written: grows with every change to any approval. */
@@ -11,20 +11,22 @@ export type ApprovalBook = {
   /** Approvals that were not withdrawn, also expired ones; newest first. */
   list(): readonly Approval[];
   get(id: string): Approval | undefined;
-  /** The newest row of every approval, withdrawn ones too: what `bintrail.policy` must hold. */
-  newest(): readonly ApprovalRow[];
+  /** The newest state of every approval, withdrawn ones too: what `bintrail.policy` must hold. */
+  newest(): readonly ApprovalState[];
   /** Stores the next revision of an approval and judges by it from here on. One call at a time. */
   write(change: {
     readonly approval: Approval;
     readonly deleted: boolean;
     readonly atMs: number;
   }): Promise<ApprovalRow>;
+  /** Judges by what another copy wrote from here on; what is older than what is known changes nothing. */
+  take(states: readonly ApprovalState[]): void;
   reload(): Promise<void>;
 };
 
 /** Empty until the first `reload`. */
 export function createApprovalBook(store: Store): ApprovalBook {
-  let newest = new Map<string, ApprovalRow>();
+  let newest = new Map<string, ApprovalState>();
   let revision = 0;
   let standing: readonly Approval[] = [];
   let compiled = compileApprovals([]);
@@ -63,6 +65,13 @@ export function createApprovalBook(store: Store): ApprovalBook {
       newest.set(approval.id, row);
       index();
       return row;
+    },
+    take(states) {
+      for (const state of states) {
+        const known = newest.get(state.approval.id);
+        if (known === undefined || known.revision < state.revision) newest.set(state.approval.id, state);
+      }
+      index();
     },
     reload,
   };

@@ -2,13 +2,11 @@ import type { Store } from '@bintrail/runtime/store.ts';
 import { type Approval, approvalSchema } from '@bintrail/schemas/approval.ts';
 import type { PolicyRecord } from '@bintrail/schemas/policy.ts';
 
+/** An approval as one change to it left it. */
+export type ApprovalState = { readonly revision: number; readonly deleted: boolean; readonly approval: Approval };
+
 /** A row of `approval_revisions`: one change to one approval. */
-export type ApprovalRow = {
-  readonly revision: number;
-  readonly deleted: boolean;
-  readonly approval: Approval;
-  readonly atMs: number;
-};
+export type ApprovalRow = ApprovalState & { readonly atMs: number };
 
 type SqlRow = { revision: string; deleted: number; approval: string; at_ms: string };
 
@@ -42,6 +40,6 @@ export async function insertApprovalRow(
 }
 
 /** The row as detect reads it from `bintrail.policy`. */
-export function approvalRecord({ revision, deleted, approval }: ApprovalRow): PolicyRecord {
+export function approvalRecord({ revision, deleted, approval }: ApprovalState): PolicyRecord {
   return { kind: 'approval', revision, deleted, approval };
 }

@@ -35,7 +35,7 @@ export type Deps = {
   readonly approvals: ApprovalBook;
   readonly publisher: PolicyPublisher;
   readonly rateLimit: RateLimit;
-  /** Every change runs in it, from reading what is there to the last row written. */
+  /** Every change runs in it, from reading what is there to the last row written; refuses where this copy only reads. */
   readonly oneWriter: Serial;
   /** Aborts when the server starts to close: long answers (streams) end then. */
   readonly closing: AbortSignal;

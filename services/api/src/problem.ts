@@ -14,6 +14,7 @@ const KINDS = {
   conflict: { status: 409, title: 'Not possible in the current state' },
   'body-too-large': { status: 413, title: 'The body is too large' },
   'unsupported-content-type': { status: 415, title: 'The body must be JSON' },
+  'changes-elsewhere': { status: 421, title: 'Another copy takes changes' },
   'headers-too-large': { status: 431, title: 'The headers are too large' },
   'too-many-requests': { status: 429, title: 'Too many requests' },
   bug: { status: 500, title: 'Something is wrong on our side' },

@@ -1,3 +1,5 @@
+import { Problem } from './problem.ts';
+
 /** Runs one task at a time, in the order of the calls. */
 export type Serial = <T>(task: () => Promise<T>) => Promise<T>;
 
@@ -9,4 +11,10 @@ export function createSerial(): Serial {
     last = run.catch(() => undefined);
     return run;
   };
+}
+
+/** What a copy that only reads does with changes: it says where they go. */
+export function refuseChanges(writerUrl: string): Serial {
+  const detail = `This copy of the api only reads; changes go to ${writerUrl}, with the same path and token.`;
+  return () => Promise.reject(new Problem('changes-elsewhere', detail));
 }

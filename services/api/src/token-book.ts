@@ -43,25 +43,39 @@ export type TokenBookOptions = {
   readonly clock: () => number;
   /** SHA-256 in hex of a token that is valid without a row: a fleet's, from its secret store. */
   readonly adminTokenHash?: string | undefined;
+  /**
+   * After so long without an answer of the store no token is taken: another copy may have revoked it. Without this the ones
+   * known stay valid, as nobody else changes them.
+   */
+  readonly staleMs?: number | undefined;
 };
 
-// Another api on the same store may have revoked one.
-const RELOAD_MS = 60_000;
+/** How soon a copy that only reads knows of tokens made and revoked elsewhere, while the store answers. */
+const RELOAD_MS = 10_000;
 
 const FLEET_ADMIN: Actor = { tokenId: 'fleet', name: 'fleet-admin', role: 'admin' };
 
 /** Empty until the first `reload`. */
-export function createTokenBook({ store, log, clock, adminTokenHash }: TokenBookOptions): TokenBook {
+export function createTokenBook({ store, log, clock, adminTokenHash, staleMs }: TokenBookOptions): TokenBook {
   let tokens = new Map<string, Token>();
   let revision = 0;
   let loadedAtMs = Number.NEGATIVE_INFINITY;
+  let triedAtMs = Number.NEGATIVE_INFINITY;
   let loading: Promise<void> | undefined;
+  const reads = { begun: 0, newest: 0 };
 
   async function load(): Promise<void> {
+    const atMs = clock();
+    reads.begun += 1;
+    const read = reads.begun;
     const rows = await readTokenRows(store);
+    // One that began later has ended already, and may know of a revocation this one does not.
+    if (read < reads.newest) return;
+    reads.newest = read;
     tokens = foldRows(rows);
     revision = rows.reduce((highest, row) => Math.max(highest, row.revision), 0);
-    loadedAtMs = clock();
+    loadedAtMs = atMs;
+    triedAtMs = atMs;
   }
 
   async function refresh(): Promise<void> {
@@ -72,7 +86,8 @@ export function createTokenBook({ store, log, clock, adminTokenHash }: TokenBook
       await loading;
     } catch (error) {
       if (!(error instanceof Transient)) throw error;
-      loadedAtMs = clock();
+      triedAtMs = clock();
+      if (staleMs !== undefined && Math.abs(triedAtMs - loadedAtMs) > staleMs) throw error;
       log.warn({ err: error }, 'tokens could not be read again; the ones known stay valid');
     }
   }
@@ -89,7 +104,7 @@ export function createTokenBook({ store, log, clock, adminTokenHash }: TokenBook
 
   return {
     async find(text) {
-      if (Math.abs(clock() - loadedAtMs) > RELOAD_MS) await refresh();
+      if (Math.abs(clock() - triedAtMs) > RELOAD_MS) await refresh();
       const sha256 = hashToken(text);
       if (adminTokenHash !== undefined && sameHash(sha256, adminTokenHash)) return FLEET_ADMIN;
       const token = tokens.get(tokenId(text) ?? '');

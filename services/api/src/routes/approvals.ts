@@ -3,6 +3,7 @@ import { compilePattern, matchesPattern } from '@bintrail/analysis/pattern.ts';
 import { type Approval, approvalInputSchema, approvalSchema } from '@bintrail/schemas/approval.ts';
 import { createRoute, z } from '@hono/zod-openapi';
 import {
+  CHANGE_PROBLEMS,
   json,
   jsonBody,
   listOf,
@@ -104,7 +105,7 @@ const withdraw = createRoute({
   description: 'Verdicts no longer count it. What it was stays in the audit log.',
   ...needs('analyst'),
   request: { params: idParams },
-  responses: { 200: json(approvalAnswer, 'The withdrawn approval.'), ...problems(...READ_PROBLEMS, 404) },
+  responses: { 200: json(approvalAnswer, 'The withdrawn approval.'), ...problems(...CHANGE_PROBLEMS, 404) },
 });
 
 export function approvalsRoutes(app: App): void {

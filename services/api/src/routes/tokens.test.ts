@@ -31,7 +31,7 @@ describe('POST /v1/tokens', () => {
     assert.equal((await api.ask('/v1/tokens', asToken(made.token))).status, 403);
     const list = await api.ask('/v1/tokens?limit=1000');
     assert.ok(list.json.items.some(({ id }: { id: string }) => id === made.id));
-    assert.ok(!list.text.includes(made.token.split('_')[2]));
+    assert.ok(!list.text.includes(made.token.slice(-43)));
   });
 
   it('keeps only a hash: the secret is neither in the store nor in the log', async () => {
@@ -158,15 +158,15 @@ describe('GET /v1/tokens', () => {
 });
 
 describe('tokens from elsewhere', () => {
-  it('are found within a minute, and end within a minute', async () => {
+  it('are found within 10 s, and end within 10 s', async () => {
     let nowMs = Date.now();
     const other = await openTestApi(parts, { clock: () => nowMs });
     const made = await create();
     assert.equal((await other.ask('/v1/approvals', asToken(made.token))).status, 401);
-    nowMs += 61_000;
+    nowMs += 10_001;
     assert.equal((await other.ask('/v1/approvals', asToken(made.token))).status, 200);
     await api.ask(`/v1/tokens/${made.id}`, { method: 'DELETE' });
-    nowMs += 61_000;
+    nowMs += 10_001;
     assert.equal((await other.ask('/v1/approvals', asToken(made.token))).status, 401);
     await other.close();
   });

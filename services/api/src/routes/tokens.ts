@@ -1,5 +1,15 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { json, jsonBody, listOf, needs, problems, querySchema, READ_PROBLEMS, WRITE_PROBLEMS } from '../answers.ts';
+import {
+  CHANGE_PROBLEMS,
+  json,
+  jsonBody,
+  listOf,
+  needs,
+  problems,
+  querySchema,
+  READ_PROBLEMS,
+  WRITE_PROBLEMS,
+} from '../answers.ts';
 import { insertAuditRows } from '../audit-rows.ts';
 import type { App, Deps } from '../deps.ts';
 import { openPage, pageParams } from '../page.ts';
@@ -64,10 +74,10 @@ const revoke = createRoute({
   tags: ['tokens'],
   operationId: 'revokeToken',
   summary: 'Revoke a token',
-  description: 'It stops to work at once here, and within a minute on other instances of the api.',
+  description: 'It stops to work at once here, and within 10 s on copies of the api that only read.',
   ...needs('admin'),
   request: { params: z.object({ id: z.string().min(1).max(64) }) },
-  responses: { 200: json(tokenSchema, 'The revoked token.'), ...problems(...READ_PROBLEMS, 404, 409) },
+  responses: { 200: json(tokenSchema, 'The revoked token.'), ...problems(...CHANGE_PROBLEMS, 404, 409) },
 });
 
 export function tokensRoutes(app: App): void {
