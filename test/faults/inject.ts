@@ -81,5 +81,8 @@ async function fillOutbox(system: System, { forMs }: Extract<Fault, { kind: 'out
     await run('/bin/true', words);
     await delay(pauseMs);
   }
+  const { outbox, dropped } = await system.health('probe');
   for (const node of nodes) system.brokers.start(node);
+  if (!(Number(outbox) > 0 && Number(dropped) > 0))
+    throw new Error(`the outbox was to run full: ${outbox} messages in it, ${dropped} rows dropped`);
 }

@@ -19,6 +19,8 @@ export type Drills = {
   readonly pace: Pace;
   /** Faults between one full account and the next. */
   readonly checkEvery: number;
+  /** No further fault after so long from the first, whatever is left of the count; the last account follows. */
+  readonly budgetMs?: number;
   readonly say: (line: string) => void;
 };
 
@@ -28,7 +30,7 @@ const PAUSE_US = 10_000;
 const APPROVE_MS = 500;
 
 /** @returns what did not fit, empty when everything did */
-export async function runDrills({ seed, count, pace, checkEvery, say }: Drills): Promise<string[]> {
+export async function runDrills({ seed, count, pace, checkEvery, say, ...limits }: Drills): Promise<string[]> {
   const startedMs = performance.now();
   const clocked = (line: string) =>
     say(`${((performance.now() - startedMs) / 1000).toFixed(1).padStart(6)} s  ${line}`);
@@ -38,15 +40,19 @@ export async function runDrills({ seed, count, pace, checkEvery, say }: Drills):
     ...{ system, driver, say: clocked, approved: [], filledAtMs: [], fleet: createFleetSender(system.bus, seed) },
   };
   clocked('everything is up');
+  const untilMs = performance.now() + (limits.budgetMs ?? Number.POSITIVE_INFINITY);
   let fits = false;
   try {
     for (const [at, drill] of planDrills(seed, count, pace).entries()) {
       if (at % checkEvery === 0) world.fleet.resume();
       await runDrill(world, drill, at + 1);
-      const isLast = at + 1 === count;
+      const isLast = at + 1 === count || performance.now() > untilMs;
       if (!isLast && (at + 1) % checkEvery !== 0) continue;
       const complaints = await takeAccount(world, isLast);
       if (complaints.length > 0) return complaints;
+      if (!isLast) continue;
+      clocked(`${at + 1} of ${count} drills`);
+      break;
     }
     fits = true;
     return [];
@@ -104,6 +110,7 @@ async function takeAccount(world: World, isLast: boolean): Promise<string[]> {
   say('quiet');
   const taken = await takeFromBus(system.bus);
   const { store } = system.engine;
+  say('read from the bus');
   const stored = await storedExecs(store, driver.folder);
   const complaints = [
     ...(code === 0 ? [] : [`the probe was asked to end, and ended with ${code}`]),

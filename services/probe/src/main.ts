@@ -124,6 +124,7 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
       lsmRefusal: probe.lsmRefusal,
       uncounted,
       outbox: outbox.depth(),
+      dropped: probe.droppedRows(),
     }),
   };
 }

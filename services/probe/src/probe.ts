@@ -58,6 +58,8 @@ export type Probe = {
   readonly lsmRefusal: string | undefined;
   readonly marks: number;
   readonly census: Census;
+  /** Rows dropped so far because neither bus nor outbox took them. */
+  readonly droppedRows: () => number;
   /** Resolves after `close`; rejects on a bug. */
   readonly done: Promise<void>;
   readonly close: () => Promise<void>;
@@ -193,7 +195,9 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     return stopping;
   };
   const lsmRefusal = hooks.family === 'tracepoint' ? hooks.refusal : undefined;
-  return { hooks: hooks.family, lsmRefusal, marks, census, done: Promise.race([loop.done, failure.promise]), close };
+  const droppedRows = () => Number([...out.dropped().values()].reduce((sum, rows) => sum + rows, 0n));
+  const done = Promise.race([loop.done, failure.promise]);
+  return { hooks: hooks.family, lsmRefusal, marks, census, droppedRows, done, close };
 }
 
 /** What is executed before the reader's thread runs would be opened again by its path, if it is still there. */
