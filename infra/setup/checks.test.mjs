@@ -73,6 +73,19 @@ describe('on Linux', { skip: process.platform !== 'linux' && 'this is not Linux'
     assert.ok(missing.every(({ onlyContainers }) => onlyContainers));
   });
 
+  test("a virtual machine for the tests wants Debian's apt and dpkg, and QEMU and gcc from there", (t) => {
+    if (process.arch !== 'x64') return t.skip('the virtual machine is an x86_64 one');
+    const { root: base, commands, write } = makeCheckout(t, { 'usr/lib/libbpf.so.1': '' });
+    write(path.join(commands, 'npm'), '', 0o755);
+    const missing = (vm) => findMissing({ mode: 'test', env: { PATH: commands }, builds: [], writes: [], vm, base });
+    assert.deepEqual(names(missing(false)), []);
+    assert.deepEqual(names(missing(true)), ['apt-get']);
+    for (const name of ['apt-get', 'dpkg']) write(path.join(commands, name), '', 0o755);
+    assert.match(installCommand(missing(true), { PATH: commands }), / qemu-system-x86 gcc$/);
+    for (const name of ['qemu-system-x86_64', 'gcc']) write(path.join(commands, name), '', 0o755);
+    assert.deepEqual(names(missing(true)), []);
+  });
+
   test('a package manager nobody taught us leaves the names to look for', (t) => {
     const { root: base, commands } = makeCheckout(t);
     const env = { PATH: commands };

@@ -16,7 +16,7 @@ export function missingForVm(env) {
   const has = (name) => findCommand([name], env) !== undefined;
   if (process.arch !== 'x64') return [{ ...X86, name: `an x86_64 processor (this is ${process.arch})` }];
   if (!has('apt-get') || !has('dpkg')) return [DEBIAN];
-  return has('qemu-system-x86_64') ? [] : [QEMU];
+  return [...(has('qemu-system-x86_64') ? [] : [QEMU]), ...(has('gcc') ? [] : [GCC])];
 }
 
 const X86 = {
@@ -36,6 +36,13 @@ const QEMU = {
   name: 'qemu-system-x86_64',
   purpose: "runs the tests' virtual machine",
   packages: { 'apt-get': 'qemu-system-x86' },
+  onlyVm: true,
+};
+
+const GCC = {
+  name: 'gcc',
+  purpose: "is copied to the tests' virtual machine, where they compile what they run",
+  packages: { 'apt-get': 'gcc' },
   onlyVm: true,
 };
 

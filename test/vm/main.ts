@@ -3,6 +3,7 @@
  * `npm run test:vm -- --shell 'COMMAND' --with PACKAGE` to look around. Prints what the test runner prints there.
  */
 import { parseArgs } from 'node:util';
+import { missingForVm } from '../../infra/setup/vm.mjs';
 import { runInFreshMachine } from './fresh-machine.ts';
 
 const { values, positionals } = parseArgs({
@@ -14,9 +15,14 @@ const FILES = ['verified', 'hooks', 'alive', 'loads', 'exec', 'overlay'].map(
   (name) => `test/src/kernel/${name}.test.ts`,
 );
 
+const missing = missingForVm(process.env);
+if (missing.length > 0) {
+  console.error(`the virtual machine needs what this one does not have: ${missing.map(({ name }) => name).join(', ')}`);
+  process.exit(78);
+}
 const files = positionals.length > 0 ? positionals : FILES;
 const job = values.shell ?? `exec node --test-reporter=spec test/vm/cases.ts ${files.join(' ')}`;
-const wanted = { cpus: 2, memoryMb: 1536, extraPackages: values.with };
+const wanted = { cpus: 1, memoryMb: 1536, countsInstructions: true, extraPackages: values.with };
 const ended = await runInFreshMachine(wanted, job, (line) => console.log(line));
 console.log(`the machine was up in ${ended.beganS} s of its time, and done in ${ended.endedS} s`);
 process.exitCode = ended.code ?? 1;

@@ -40,7 +40,7 @@ const HOOKS = { exec: 'on_exec', exit: 'on_exit', load: 'on_map' } as const;
 type Place = Pick<Row<'loss'>, 'cpu' | 'event_type' | 'place' | 'seen' | 'sent' | 'lost'>;
 
 /** Everything counted so far, place by place; seen = sent + lost in each. */
-function places({ bpf, out, tally, reader }: ReportOptions): Place[] {
+function places({ bpf, hooks, out, tally, reader }: ReportOptions): Place[] {
   const ring = Object.entries(KERNEL_EVENTS).flatMap(([event_type, id]) =>
     bpf.counters(id).map((counters) => ({ ...counters, event_type, place: 'ring' })),
   );
@@ -56,6 +56,7 @@ function places({ bpf, out, tally, reader }: ReportOptions): Place[] {
     ...own,
     ...{ event_type, place: 'outbox', seen: rows, sent: 0n, lost: rows },
   }));
+  const lostSteps = hooks.steps?.lost() ?? 0n;
   const undecodable = (['exec', 'load'] as const).map((event_type) => {
     const records = tally.undecodable[event_type];
     return { ...own, event_type, place: 'decode', seen: records, sent: 0n, lost: records };
@@ -69,6 +70,10 @@ function places({ bpf, out, tally, reader }: ReportOptions): Place[] {
       ...own,
       ...{ event_type: 'digest', place: 'hash_queue', seen: delivered, sent: delivered - released, lost: released },
     },
+    // Their execs are told all the same; what they knew of its scripts and IMA's digest is gone.
+    ...(lostSteps > 0n
+      ? [{ ...own, event_type: 'digest', place: 'step_ring', seen: lostSteps, sent: 0n, lost: lostSteps }]
+      : []),
     ...undecodable,
   ];
 }
