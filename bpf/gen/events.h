@@ -18,6 +18,7 @@
 #define BT_FLAG_DROPPED (1u << 13)
 #define BT_FLAG_IN_USE (1u << 14)
 #define BT_FLAG_BY_INSTALLER (1u << 15)
+#define BT_FLAG_RUNTIME_SETUP (1u << 16)
 
 #define BT_ACTION_UNKNOWN 0u
 #define BT_ACTION_WRITTEN 1u

@@ -21,6 +21,8 @@ const COLUMN_NAMES: readonly string[] = [
   ...['writer_start_ns', 'written_ns', 'writer_pid', 'writer_self_exec_id', 'writer_path'],
   ...['action', 'repeats', 'target', 'file_mode'],
   'package_algorithm',
+  ...['runtime', 'deployed_as', 'container_name', 'namespace', 'pod', 'image_id', 'image_ref', 'labels', 'told_by'],
+  ...['valid_from', 'valid_until'],
 ];
 
 const KEYS = new Map(COLUMN_NAMES.map((name, position) => [name, HEADER_NAMES.length + position]));

@@ -36,6 +36,9 @@ export type DigestReason = (typeof DIGEST_REASONS)[number];
 export const PACKAGE_MATCHES = ['match', 'mismatch', 'no_record', 'claimed', 'unread'] as const;
 export type PackageMatch = (typeof PACKAGE_MATCHES)[number];
 
-/** What a file was to the process that ran it. */
-export const ROLES = ['exec', 'library', 'script', 'loader'] as const;
+/**
+ * What a file was to the process that ran it. `setup`: a program of the host, started in a container's cgroup by the same
+ * program outside to set the container up, or what that loads (flag `runtime_setup`); no part of what the container runs.
+ */
+export const ROLES = ['exec', 'library', 'script', 'loader', 'setup'] as const;
 export type Role = (typeof ROLES)[number];

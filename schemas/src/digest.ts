@@ -19,7 +19,7 @@ export const digest = defineEvent({
     ...probeIdentity,
     ...execIdentity.map((field) => ({ ...field, from: 'probe' as const })),
     { name: 'event_ts', kind: 'time', from: 'probe', doc: 'Time of the exec or load it resolves.' },
-    { name: 'role', kind: 'text', from: 'probe', doc: 'Role in the resolved event.' },
+    { name: 'role', kind: 'text', from: 'probe', doc: 'Role in the resolved event; of an exec always exec.' },
     { name: 'uid', kind: 'u32', from: 'probe', doc: 'Real user id in the resolved event.' },
     { name: 'flags', kind: 'u32', from: 'probe', doc: 'Flags of the resolved event.' },
     { name: 'path', kind: 'text', from: 'probe', doc: 'Path in the resolved event.' },

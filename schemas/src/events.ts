@@ -1,5 +1,6 @@
 import { alive } from './alive.ts';
 import { census } from './census.ts';
+import { container } from './container.ts';
 import { digest } from './digest.ts';
 import { exec } from './exec.ts';
 import { exit } from './exit.ts';
@@ -10,7 +11,7 @@ import { load } from './load.ts';
 import { loss } from './loss.ts';
 
 /** Every event that travels on the bus. */
-export const EVENTS = { exec, exit, load, digest, loss, census, heartbeat, alive, file } as const;
+export const EVENTS = { exec, exit, load, digest, loss, census, heartbeat, alive, file, container } as const;
 
 export type EventName = keyof typeof EVENTS;
 

@@ -19,6 +19,7 @@ export const FLAGS = [
   'dropped',
   'in_use',
   'by_installer',
+  'runtime_setup',
 ] as const;
 
 export type Flag = (typeof FLAGS)[number];

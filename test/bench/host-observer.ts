@@ -14,6 +14,7 @@ import { openDpkg } from '@bintrail/probe/package-evidence/dpkg.ts';
 import { createHostOwners, packageColumns } from '@bintrail/probe/packages.ts';
 import { createRecordPath, type RecordPath } from '@bintrail/probe/record-path.ts';
 import { redactArguments } from '@bintrail/probe/redact.ts';
+import { createRuntimeSetup } from '@bintrail/probe/runtime-setup.ts';
 import { createOpenedByPid } from '@bintrail/probe/scripts.ts';
 import { workloadOf } from '@bintrail/probe/workload.ts';
 import { NO_WRITER } from '@bintrail/probe/writers.ts';
@@ -77,8 +78,11 @@ export async function openHostObserver(programs: readonly Program[]): Promise<Ho
         redact: redactArguments,
       },
       workloadOf: (cgroupPath) => workloadOf(cgroupPath, (uid) => (uid === 0 ? 'root' : undefined)),
+      setup: createRuntimeSetup({
+        ...{ hostMounts: 0, openNamed: () => undefined, describe: () => undefined, known: () => undefined },
+      }),
       packagesOf: (asked, evidence, reading) => packageColumns(ownersOf, asked, evidence, reading),
-      ...{ stillRuns: () => false, overloaded: () => false, writerOf: () => NO_WRITER, onFatal },
+      ...{ markUnseen: () => {}, stillRuns: () => false, overloaded: () => false, writerOf: () => NO_WRITER, onFatal },
       onUndecodable: () => onFatal(new Error('a record of our own could not be decoded')),
     });
   return { pathTo, close: async () => descriptors.close() };

@@ -29,6 +29,7 @@ const MAY_COUNT = any([
 ]);
 const IN_CONTAINER = any(CONTAINER_WORKLOADS.map((prefix) => `startsWith(workload, '${prefix}')`));
 const IS_VERIFIED = all(["package_match = 'match'", not(all(['upper_layer != 0', IN_CONTAINER]))]);
+const IS_EXPLAINED = any([IS_VERIFIED, "role = 'setup'"]);
 
 // One parameter may hold 128 KiB (http_max_field_value_size): 1,000 digests take 67 KB.
 const DIGESTS_PER_PARAM = 1000;
@@ -42,9 +43,9 @@ export function candidateFilter(approvals: CompiledApprovals, wanted: VerdictVal
     denied: () => denied('over'),
     unknown: () => all([not(HAS_DIGEST), not(denied('under'))]),
     approved: () => all([HAS_DIGEST, MAY_COUNT, allowed('over'), not(denied('under'))]),
-    explained: () => all([HAS_DIGEST, MAY_COUNT, IS_VERIFIED, not(allowed('under')), not(denied('under'))]),
+    explained: () => all([HAS_DIGEST, MAY_COUNT, IS_EXPLAINED, not(allowed('under')), not(denied('under'))]),
     unapproved: () =>
-      all([HAS_DIGEST, not(denied('under')), not(all([IS_STRONG, any([IS_VERIFIED, allowed('under')])]))]),
+      all([HAS_DIGEST, not(denied('under')), not(all([IS_STRONG, any([IS_EXPLAINED, allowed('under')])]))]),
   };
   return { sql: conditions[wanted](), params: draft.params };
 }

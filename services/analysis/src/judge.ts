@@ -12,7 +12,8 @@ const MAX_REASON_CHARS = 160;
  *    weak never lets a file escape a rule that names its path or package.
  * 2. `unknown`: no digest. Nothing is approved without the bytes it was approved for, not even by path.
  * 3. `approved`: the allow rule with the narrowest scope. By package only where {@link isPackageVerified}.
- * 4. `explained`: {@link isPackageVerified}.
+ * 4. `explained`: {@link isPackageVerified}, or a container runtime's own start (role `setup`): the very program that the
+ *    host ran to do it, and is judged for there.
  * 5. `unapproved`. A weak digest by itself always ends here: it may be found and denied, but never approves or explains.
  *
  * `corroborated` says that the same content was seen in the same workload with strong evidence (corroboration.ts):
@@ -35,12 +36,9 @@ export function judge(sighting: Sighting, approvals: CompiledApprovals, atMs: nu
       approval_id: allow.approval.id,
     };
   }
-  if (verified) {
-    return {
-      value: 'explained',
-      why: `Content matches ${packageRecord(sighting)}.${borrowed ? BORROWED : ''}`,
-      approval_id: null,
-    };
+  if (verified || sighting.role === 'setup') {
+    const why = verified ? `Content matches ${packageRecord(sighting)}.` : SETUP;
+    return { value: 'explained', why: `${why}${borrowed ? BORROWED : ''}`, approval_id: null };
   }
   return { value: 'unapproved', why: unapprovedText(sighting), approval_id: null };
 }
@@ -56,6 +54,8 @@ export const WEAK_IN_TIMING: readonly Sighting['digest_strength'][] = ['racy', '
 function isWeakInTiming(sighting: Sighting): boolean {
   return WEAK_IN_TIMING.includes(sighting.digest_strength);
 }
+
+const SETUP = 'The container runtime, setting the container up: the same program that the host ran to start it.';
 
 const BORROWED =
   ' The evidence of this start is weak; the same content also ran in this workload with strong evidence.';

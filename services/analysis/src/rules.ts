@@ -86,10 +86,13 @@ export const FINDING_RULES: readonly FindingRule[] = [
   },
 ];
 
-/** The finding that a sighting makes, if any; `flags` are the bits of the event. */
+/**
+ * The finding that a sighting makes, if any; `flags` are the bits of the event. What a runtime starts to set a container
+ * up is the host's program, found there if at all; only a deny rule speaks of it wherever it runs.
+ */
 export function findings(sighting: Sighting, verdict: Verdict, flags: number): FindingCore[] {
   const rule = FINDING_RULES.find(({ fires }) => fires(sighting, verdict, flags));
-  if (rule === undefined) return [];
+  if (rule === undefined || (sighting.role === 'setup' && rule.rule !== 'denied-digest')) return [];
   const subject = subjectOf(rule, sighting);
   return [
     {

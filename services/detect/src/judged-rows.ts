@@ -14,7 +14,8 @@ export type SeenSighting = { readonly sighting: Sighting; first: Seen; last: See
 
 const SNAPSHOT = flagBit('snapshot');
 const UPPER_LAYER = flagBit('upper_layer');
-const JUDGED_FLAGS = RULE_FLAGS.reduce((bits, flag) => bits | flagBit(flag), UPPER_LAYER);
+const RUNTIME_SETUP = flagBit('runtime_setup');
+const JUDGED_FLAGS = RULE_FLAGS.reduce((bits, flag) => bits | flagBit(flag), UPPER_LAYER | RUNTIME_SETUP);
 
 const TEXTS = [
   'workload',
@@ -76,16 +77,18 @@ function textsOf(batch: Batch): Texts {
 
 // Words are taken as they come: the judgement treats one it does not know as no evidence.
 function sightingAt(batch: Batch, texts: Texts, row: number): Sighting {
+  const flags = numberAt(batch, 'flags', row);
+  const role = texts.role.at(row) as Sighting['role'];
   return {
     workload: texts.workload.at(row),
     image: texts.image.at(row),
-    role: texts.role.at(row) as Sighting['role'],
+    role: flags & RUNTIME_SETUP ? 'setup' : role,
     sha256: digestAt(batch, 'sha256', row),
     path: texts.path.at(row),
     package: texts.package.at(row),
     package_version: texts.package_version.at(row),
     package_match: texts.package_match.at(row) as Sighting['package_match'],
-    upper_layer: (numberAt(batch, 'flags', row) & UPPER_LAYER) !== 0,
+    upper_layer: (flags & UPPER_LAYER) !== 0,
     digest_strength: texts.digest_strength.at(row) as Sighting['digest_strength'],
     digest_reason: texts.digest_reason.at(row) as Sighting['digest_reason'],
   };

@@ -30,6 +30,7 @@ import { createDetectState, detect } from './stage.ts';
 const SNAPSHOT = flagBit('snapshot');
 const MEMFD = flagBit('memfd');
 const UPPER = flagBit('upper_layer');
+const SETUP = flagBit('runtime_setup');
 const HOUR_MS = 3_600_000;
 const NONE = view();
 
@@ -185,7 +186,7 @@ describe('for any rows', () => {
       digest_strength: fc.constantFrom(...DIGEST_STRENGTHS),
       digest_reason: fc.constantFrom('pending' as const, 'timeout' as const),
       package_match: fc.constantFrom('' as const, 'match' as const, 'mismatch' as const),
-      flags: fc.constantFrom(0, MEMFD, UPPER, SNAPSHOT, flagBit('setuid')),
+      flags: fc.constantFrom(0, MEMFD, UPPER, SNAPSHOT, flagBit('setuid'), SETUP),
     }),
     { minLength: 1, maxLength: 40 },
   );
@@ -199,7 +200,8 @@ describe('for any rows', () => {
           const known = digit === '' ? { digest_strength: '' as const } : { digest_reason: '' as const };
           const row = { ...part, ...known, package: owner, ts: T0_NS + BigInt(i) };
           const watched = flags !== SNAPSHOT && !(digit === '' && part.digest_reason === 'pending');
-          const place = { image: '', role: 'exec', package_version: '', upper_layer: flags === UPPER } as const;
+          const role = flags === SETUP ? ('setup' as const) : ('exec' as const);
+          const place = { image: '', role, package_version: '', upper_layer: flags === UPPER };
           return { row, flags, digit, watched, sighting: { ...row, ...place, sha256: digit.repeat(64) } };
         });
         const covers = corroborationOf(seen.filter(({ watched }) => watched).map(({ sighting }) => sighting));

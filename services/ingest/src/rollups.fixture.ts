@@ -2,6 +2,7 @@
 import type { Store } from '@bintrail/runtime/store.ts';
 import type { BatchHeader } from '@bintrail/schemas/batch-encode.ts';
 import type { EventName } from '@bintrail/schemas/events.ts';
+import { flagBit } from '@bintrail/schemas/flags.ts';
 
 export type AnyRow = Readonly<Record<string, number | bigint | string>>;
 export type StoredEvent = { readonly type: EventName; readonly header: BatchHeader; readonly row: AnyRow };
@@ -10,6 +11,7 @@ type Part = { readonly key: readonly string[]; readonly n: bigint; readonly atNs
 
 const SNAPSHOT = 1 << 6;
 const UPPER_LAYER = 1 << 2;
+const RUNTIME_SETUP = flagBit('runtime_setup');
 // 2106-02-07T06:00:00Z: where ClickHouse's DateTime ends, in whole hours.
 const LAST_HOUR_S = 4_294_965_600n;
 
@@ -26,15 +28,18 @@ function executions({ type, row }: StoredEvent): { row: AnyRow; n: bigint; atNs:
   if (Number(row.flags) & SNAPSHOT) return [];
   const n = 1n + BigInt(row.repeats ?? 0);
   const pending = { package: '', package_version: '', package_match: '' };
+  const isSetup = (Number(row.flags) & RUNTIME_SETUP) !== 0;
+  const role = isSetup ? 'setup' : type === 'exec' ? 'exec' : row.role!;
   if (type === 'exec' || type === 'load') {
     const shown = row.digest_reason === 'pending' ? { ...row, ...pending } : row;
-    return [{ row: { ...shown, role: type === 'exec' ? 'exec' : row.role! }, n, atNs: row.ts as bigint }];
+    return [{ row: { ...shown, role }, n, atNs: row.ts as bigint }];
   }
   if (type !== 'digest') return [];
-  const before = { ...row, ...pending, sha256: '', digest_strength: '', digest_reason: 'pending' };
+  const late = { ...row, role };
+  const before = { ...late, ...pending, sha256: '', digest_strength: '', digest_reason: 'pending' };
   const atNs = row.event_ts as bigint;
   return [
-    { row, n, atNs },
+    { row: late, n, atNs },
     { row: before, n: -n, atNs },
   ];
 }

@@ -24,6 +24,7 @@ import { type Asked, NAMELESS } from './packages.ts';
 import { evidenceFrom } from './reading.ts';
 import type { RecordBuffer } from './record-buffer.ts';
 import { createRecordTexts, type RecordTexts } from './record-texts.ts';
+import type { RuntimeSetup } from './runtime-setup.ts';
 import { type DescribeWriter, DROPPED, type Written } from './writers.ts';
 
 export type ExecColumnsOptions = {
@@ -34,6 +35,7 @@ export type ExecColumnsOptions = {
   readonly redactor: ArgvRedactor;
   readonly installers: Installers;
   readonly describeWriter: DescribeWriter;
+  readonly setup: Pick<RuntimeSetup, 'mayBe'>;
   readonly packagesOf: ObserverOptions['packagesOf'];
   readonly nowNs: () => bigint;
   readonly onFatal: (error: unknown) => void;
@@ -62,7 +64,7 @@ const REDACTED = flagBit('redacted_argv');
 const NOT_WRITTEN: Written = { program: undefined, dropped: false };
 
 export function createExecColumns(options: ExecColumnsOptions): TakeExec {
-  const { out, origins, images, files, redactor, describeWriter } = options;
+  const { out, origins, images, files, redactor, setup, describeWriter } = options;
   const columns = out.columns('exec');
   const ring = ringColumns(columns);
   const texts = createRecordTexts(ring.layout, columns, redactor.raw, (path) => origins.programOf(path).lastTexts);
@@ -100,8 +102,10 @@ export function createExecColumns(options: ExecColumnsOptions): TakeExec {
     const time = wallClock(records, word, offset);
     if (!isExact(file, time, flags)) return false;
     const place = origins.placeOf(texts.found[cgroupAt]!);
+    if (!place.isSettled) return false;
     const [pid, mnt_ns] = [records.words[word + pidWord]!, records.words[word + mountNsWord]!];
     const asker = { pid, mnt_ns, container_id: place.containerId };
+    if (setup.mayBe(place.containerId, mnt_ns)) return false;
     const packages = flags & NAMELESS ? files.noPackage : packagesFor(file, asker, nowMs);
     if (packages === undefined) return false;
     const parent = images.programOf(records.words, word, parentWords);
@@ -162,18 +166,17 @@ function createWriter(
   const flagCells = numberCells(columns, 'flags');
   const [pathAt, argvAt] = [texts.position('path'), texts.position('argv')];
   const cells = (name: string) => textCells(columns, name);
-  const [argv, parentPath, writerPath, workload, container] = [
+  const [argv, parentPath, writerPath, workload, container, image] = [
     cells('argv'),
     cells('parent_path'),
     cells('writer_path'),
     cells('workload'),
     cells('container_id'),
+    cells('image'),
   ];
   const [sha256, name, version] = [cells('sha256'), cells('package'), cells('package_version')];
   const [match, algorithm] = [cells('package_match'), cells('package_algorithm')];
-  const constants = [
-    ...constantText(columns, { digest_source: 'cache', digest_strength: 'exact', digest_reason: '', image: '' }),
-  ];
+  const constants = [...constantText(columns, { digest_source: 'cache', digest_strength: 'exact', digest_reason: '' })];
   const noParent: Text = parentPath.table.internLatin1('');
   const noWriter: Text = writerPath.table.internLatin1('');
   const self = imageWords(ring, ['pid', 'start_ns', 'self_exec_id']);
@@ -189,6 +192,7 @@ function createWriter(
     putText(writerPath, row, written.program?.asWriter ?? noWriter);
     putText(workload, row, place.inExec.workload);
     putText(container, row, place.inExec.containerId);
+    putText(image, row, place.inExec.image);
     putText(sha256, row, file.sha256);
     putText(name, row, packages.name);
     putText(version, row, packages.version);

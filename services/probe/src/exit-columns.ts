@@ -4,7 +4,9 @@ import { type Offset, ringColumns, wallClock } from '@bintrail/schemas/ring-colu
 import type { Text } from '@bintrail/schemas/text-table.ts';
 import type { EventsOut } from './events-out.ts';
 import { type ImageTable, imageWords } from './image-table.ts';
-import type { RecordBuffer } from './record-buffer.ts';
+import { placementOf } from './origins.ts';
+import { type RecordBuffer, recordView } from './record-buffer.ts';
+import { decodeExitRecord } from './records.ts';
 
 /** Takes the record at this index; false when it is none, or of no known image although it `mustBeKnown`. */
 export type TakeExit = (records: RecordBuffer, index: number, offset: Offset, mustBeKnown: boolean) => boolean;
@@ -26,13 +28,19 @@ export function createExitColumns(out: EventsOut, images: ImageTable): TakeExit 
     const word = records.starts[index]! >>> 2;
     const time = wallClock(records, word, offset);
     if (time.high >= 0x8000_0000) return false;
-    const place = images.placeOf(records.words, word, self)?.inExit;
-    if (place === undefined && mustBeKnown) return false;
+    const known = images.placeOf(records.words, word, self);
+    if (known === undefined && mustBeKnown) return false;
+    if (known?.isSettled === false) {
+      const ended = decodeExitRecord(recordView(records, index), (BigInt(time.high) << 32n) | BigInt(time.low));
+      if (ended !== undefined) known.whenSettled(() => out.add('exit', { ...ended, ...placementOf(known) }));
+      return ended !== undefined;
+    }
+    const place = known?.inExit;
     const row = reserveRow(columns);
     ring.copyNumbers(records, word, row, time);
     putText(workload, row, place?.workload ?? noWorkload);
     putText(container, row, place?.containerId ?? noContainer);
-    putText(image, row, noImage);
+    putText(image, row, place?.image ?? noImage);
     columns.rows += 1;
     out.added('exit');
     return true;

@@ -47,6 +47,11 @@ export function loadLibc() {
     setrlimit: libc.func('int setrlimit(int resource, uint64_t *limit)'),
     getrlimit: libc.func('int getrlimit(int resource, uint64_t *limit)'),
     openat2: libc.func('long syscall(long number, int dirfd, uint8_t *path, uint64_t *how, size_t size)'),
+    fsopen: libc.func('long syscall(long number, const char *type, unsigned int flags)'),
+    fsconfig: libc.func(
+      'long syscall(long number, int fd, unsigned int cmd, const char *key, const char *value, int aux)',
+    ),
+    fsmount: libc.func('long syscall(long number, int fd, unsigned int flags, unsigned int attributes)'),
     clockGettime: libc.func('int clock_gettime(int clock, int64_t *timespec)'),
     clockGetres: libc.func('int clock_getres(int clock, int64_t *timespec)'),
     // Variadic in its manual; on x64 and arm64 Linux integers are passed alike.

@@ -8,7 +8,7 @@ import type { TakeRecord } from './code-intake.ts';
 import type { EventsOut, Row } from './events-out.ts';
 import type { ImageTable } from './image-table.ts';
 import type { Installers } from './installers.ts';
-import type { Origins } from './origins.ts';
+import { type Origins, type Place, placementOf } from './origins.ts';
 
 export type FileChangesOptions = {
   readonly out: EventsOut;
@@ -42,14 +42,14 @@ function isRenamedOver({ action, path, target }: Row<'file'>): boolean {
 }
 
 export function createFileChanges({ out, origins, images, installers }: FileChangesOptions): FileChanges {
-  let waiting: { readonly row: Row<'file'>; readonly dueMs: number }[] = [];
+  let waiting: { readonly row: Row<'file'>; readonly place: Place; readonly dueMs: number }[] = [];
   let timer: NodeJS.Timeout | undefined;
 
-  const send = (row: Row<'file'>) => {
+  const send = ({ row, place }: { row: Row<'file'>; place: Place }) => {
     if (isRenamedOver(row)) row.action = REPLACED;
     row.writer_path = images.find(row)?.program.path ?? '';
     if (installers.has(row)) row.flags |= BY_INSTALLER;
-    out.add('file', row);
+    place.whenSettled(() => out.add('file', Object.assign(row, placementOf(place))));
   };
   const sendDue = () => {
     timer = undefined;
@@ -57,7 +57,7 @@ export function createFileChanges({ out, origins, images, installers }: FileChan
     const due = waiting.findIndex(({ dueMs }) => dueMs > nowMs);
     const ready = due === -1 ? waiting : waiting.slice(0, due);
     waiting = due === -1 ? [] : waiting.slice(due);
-    for (const { row } of ready) send(row);
+    for (const one of ready) send(one);
     if (waiting.length > 0) timer = setTimeout(sendDue, waiting[0]!.dueMs - nowMs + 1);
   };
   const take: TakeRecord = (record, bootOffsetNs) => {
@@ -67,10 +67,9 @@ export function createFileChanges({ out, origins, images, installers }: FileChan
     if (ts < 0n || ts > NUMBER_FORMATS.time.max) return false;
     // What the probe itself writes is no news.
     if (row.pid === process.pid) return true;
-    const { workload, containerId } = origins.placeOfPath(row.cgroup_path);
-    const place = { workload, container_id: containerId, image: '', writer_path: '' };
     waiting.push({
-      row: Object.assign(row, { ts, cpu: head.cpu, cpu_seq: head.seq }, place),
+      row: Object.assign(row, { ts, cpu: head.cpu, cpu_seq: head.seq, writer_path: '' }),
+      place: origins.placeOfPath(row.cgroup_path),
       dueMs: performance.now() + WAIT_MS,
     });
     timer ??= setTimeout(sendDue, WAIT_MS);
@@ -78,7 +77,7 @@ export function createFileChanges({ out, origins, images, installers }: FileChan
   };
   const finish = () => {
     clearTimeout(timer);
-    for (const { row } of waiting.splice(0)) send(row);
+    for (const one of waiting.splice(0)) send(one);
   };
   return { take, finish };
 }

@@ -1,10 +1,25 @@
 /** What this host is called, and what it lacks for the probes: named precisely, each with how to get it. */
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 
 /** boot_id of the running kernel (proc_sys_kernel(5)). */
 export function readBootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+}
+
+/**
+ * The host's mount namespace, as the kernel numbers it (namespaces(7)): that of its first process, as a unit may give us
+ * another one; our own where we may not ask about that process.
+ */
+export function hostMountNamespace(): number {
+  for (const pid of ['1', 'self']) {
+    try {
+      return Number(/^mnt:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/ns/mnt`))?.[1]);
+    } catch {
+      // EACCES without the right to trace it.
+    }
+  }
+  return 0;
 }
 
 /**

@@ -10,7 +10,8 @@ import type { TakeRecord } from './code-intake.ts';
 import type { Row } from './events-out.ts';
 import type { Observer } from './observer.ts';
 import type { Origins, Place } from './origins.ts';
-import { type Mapped, NOTHING_KNOWN, STREAM } from './subjects.ts';
+import { STREAM } from './streams.ts';
+import { type Mapped, NOTHING_KNOWN } from './subjects.ts';
 
 export type LoadOptions = {
   readonly observer: Pick<Observer, 'onMapped'>;

@@ -16,6 +16,7 @@ import { createShutdown, type Shutdown } from '@bintrail/runtime/shutdown.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
 import { CENSUS_FOLDER, isCounting } from './census.ts';
+import { containerSockets, DEFAULT_SOCKETS, openSources } from './containers/sources.ts';
 import { MAX_WAITING_BYTES } from './events-out.ts';
 import { HOOK_SETTINGS } from './hooks.ts';
 import { checkHost, localUserNames, readBootId } from './host.ts';
@@ -96,19 +97,20 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
     maxFileBytes: setting('BINTRAIL_MAX_FILE_SIZE', sizeBytes, 1024 ** 3),
     censusFolder: setting('BINTRAIL_CENSUS', text, CENSUS_FOLDER),
     hooks: setting('BINTRAIL_HOOKS', oneOf(...HOOK_SETTINGS), 'auto'),
+    sockets: setting('BINTRAIL_CONTAINER_SOCKETS', containerSockets, DEFAULT_SOCKETS),
   });
   checkHost(BPF_OBJECT);
   const probe = await startProbe({
     ...{ censusObjectPath: CENSUS_OBJECT, censusFolder: config.censusFolder },
     ...{ lsmObjectPath: LSM_OBJECT, hooks: config.hooks },
     ...{ bpfObjectPath: BPF_OBJECT, node: config.node, boot: readBootId() },
-    ...{ maxFileBytes: config.maxFileBytes },
+    ...{ maxFileBytes: config.maxFileBytes, containerSources: openSources(config.sockets) },
     ...{ userName: localUserNames(), redact: redactArguments, log },
     ...{ publish: outbox.publish, outboxDepth: outbox.depth },
     maxWaitingBytes: Math.min(MAX_WAITING_BYTES, outboxBytes),
   });
   const uncounted = isCounting(probe.census) ? null : probe.census.words;
-  tell({ kind: 'ready', hooks: probe.hooks, marks: probe.marks, uncounted });
+  tell({ kind: 'ready', hooks: probe.hooks, marks: probe.marks().marks, uncounted });
   // From the loop that reads the ring: one that hangs says nothing.
   const alive = setInterval(() => tell({ kind: 'alive' }), ALIVE_EVERY_MS);
   const close = (): Promise<void> => {
@@ -125,6 +127,8 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
       uncounted,
       outbox: outbox.depth(),
       dropped: probe.droppedRows(),
+      marks: probe.marks(),
+      containers: probe.containers(),
     }),
   };
 }

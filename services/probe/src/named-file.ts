@@ -6,16 +6,19 @@ const AT_FDCWD = -100;
 const O_PATH = 0o10000000n;
 const O_CLOEXEC = 0o2000000n;
 const RESOLVE_NO_MAGICLINKS = 0x02n;
+const RESOLVE_IN_ROOT = 0x10n;
 /** Linux 5.12: gives up where it would have to wait for a disk or a server. */
 const RESOLVE_CACHED = 0x20n;
 
 /**
  * A descriptor (O_PATH) of what an absolute path, latin1, names in this mount namespace; undefined when nothing, or when
- * the kernel does not know it by heart, as it does a program that has just run.
+ * the kernel does not know it by heart, as it does a program that has just run. Within `root`, a descriptor, where given:
+ * neither a symbolic link nor `..` leads out of it.
  */
-export function openNamed(libc: Libc, path: string): number | undefined {
-  const how = BigUint64Array.of(O_PATH | O_CLOEXEC, 0n, RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS);
+export function openNamed(libc: Libc, path: string, root?: number): number | undefined {
+  const within = root === undefined ? 0n : RESOLVE_IN_ROOT;
+  const how = BigUint64Array.of(O_PATH | O_CLOEXEC, 0n, RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS | within);
   const name = Buffer.from(`${path}\0`, 'latin1');
-  const fd = Number(libc.openat2(OPENAT2, AT_FDCWD, name, how, how.byteLength));
+  const fd = Number(libc.openat2(OPENAT2, root ?? AT_FDCWD, name, how, how.byteLength));
   return fd < 0 ? undefined : fd;
 }

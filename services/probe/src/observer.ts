@@ -11,18 +11,20 @@ import type { ExecSteps } from './exec-steps.ts';
 import type { ImageTable } from './image-table.ts';
 import { type Installers, isInstaller } from './installers.ts';
 import { type KnownFiles, packageRoot } from './known-files.ts';
-import type { Origins } from './origins.ts';
+import { type Origins, placementOf } from './origins.ts';
 import { type Asked, NAMELESS, NO_PACKAGE, type PackageColumns } from './packages.ts';
 import { type Evidence, evidenceFrom, evidenceFromIma, noDigest, type Reading } from './reading.ts';
+import type { RuntimeSetup } from './runtime-setup.ts';
 import type { OpenedByPid } from './scripts.ts';
+import { STREAM } from './streams.ts';
 import {
   digestRow,
   execSubject,
   type Mapped,
   mappedSubject,
-  STREAM,
   type Subject,
   scriptSubjects,
+  seal,
   send,
 } from './subjects.ts';
 import { addWriter, type DescribeWriter, type WriterOf } from './writers.ts';
@@ -44,6 +46,9 @@ export type ObserverOptions = {
   readonly writerOf: WriterOf;
   readonly packagesOf: (asked: Asked, evidence: Evidence, reading: Reading | undefined) => Promise<PackageColumns>;
   readonly redact: (argv: string) => { argv: string; redacted: boolean };
+  readonly setup: RuntimeSetup;
+  /** Called for a program that the kernel did not hand over. */
+  readonly markUnseen: (row: Row<'exec'>) => void;
   /** Whether this very program image is still running the file. */
   readonly stillRuns: (row: Row<'exec'>) => boolean;
   /** Whether the kernel has just dropped descriptors because its queue was full. */
@@ -81,11 +86,15 @@ export function createObserver(options: ObserverOptions): Observer {
   const settle = (subject: Subject, evidence: Evidence, found: PackageColumns) => {
     if (subject.settled) return;
     subject.settled = true;
-    waiting.delete(subject);
     Object.assign(subject.row, evidence, found);
     if (subject.event === 'exec' && isInstaller(subject.row)) options.installers.note(subject.row);
-    if (!subject.sent) send(options.out, subject);
-    else options.out.add('digest', digestRow(subject, options.nowNs(), options.nextSeq(STREAM.digest)));
+    subject.place.whenSettled(() => {
+      waiting.delete(subject);
+      if (subject.sent)
+        return options.out.add('digest', digestRow(subject, options.nowNs(), options.nextSeq(STREAM.digest)));
+      seal(subject, evidence, options.setup);
+      send(options.out, subject);
+    });
   };
   const resolve = (subject: Subject, evidence: Evidence, reading: Reading | undefined) => {
     const { path, flags, container_id, image } = subject.row;
@@ -116,7 +125,7 @@ export function createObserver(options: ObserverOptions): Observer {
     const { file, row, place } = subject;
     if (subject.event === 'load') {
       Object.assign(row, options.writerOf(file));
-      if (place !== undefined) addWriter(options.describeWriter, row, place);
+      addWriter(options.describeWriter, row, place);
     }
     if (options.pipeline.whenRead(file, (reading) => onReading(subject, reading))) return;
     const known = options.pipeline.known(file);
@@ -129,19 +138,24 @@ export function createObserver(options: ObserverOptions): Observer {
   };
 
   const onExec = (row: Row<'exec'>, nowNs: bigint) => {
-    enrich(options, row);
-    if (row.flags & SNAPSHOT) return options.out.add('exec', { ...row, ...noDigest('snapshot') });
-    begin(execSubject(options, row, nowNs));
-    if (row.flags & SCRIPT) for (const script of scriptSubjects(options, row, nowNs)) begin(script);
+    const { place, isSetup } = enrich(options, row);
+    if (row.flags & SNAPSHOT) {
+      place.whenSettled(() => options.out.add('exec', { ...row, ...placementOf(place), ...noDigest('snapshot') }));
+      return;
+    }
+    begin(execSubject(options, { row, place, isSetup }, nowNs));
+    if (row.flags & SCRIPT) for (const script of scriptSubjects(options, { row, place }, nowNs)) begin(script);
   };
   const onMapped = (mapped: Mapped, nowNs: bigint) => begin(mappedSubject(options, mapped, nowNs));
   const sweep = (nowNs: bigint) => {
     for (const subject of waiting) {
       const age = nowNs - subject.sinceNs;
       if (age > GIVE_UP_NS) settle(subject, noDigest('timeout'), NO_PACKAGE);
-      else if (age > WAIT_NS && !subject.sent) {
+      else if (age > WAIT_NS && !subject.sent && !subject.settled && subject.place.isSettled) {
+        const pending = noDigest('pending');
+        seal(subject, pending, options.setup);
+        send(options.out, { ...subject, row: { ...subject.row, ...pending } as Subject['row'] });
         subject.sent = true;
-        send(options.out, { ...subject, row: { ...subject.row, ...noDigest('pending') } as Subject['row'] });
       }
     }
   };
@@ -164,18 +178,24 @@ function readAgain(pipeline: DigestPipeline, subject: Subject, callback: (readin
   return subject.offer() === undefined && pipeline.whenRead(subject.file, callback);
 }
 
-/** Adds what user space knows: the workload, the parent's path, and arguments fit to leave the machine. */
-function enrich({ origins, images, redact, describeWriter }: ObserverOptions, row: Row<'exec'>): void {
+/** Adds what user space knows: whose it is, the parent's path, and arguments fit to leave the machine. */
+function enrich({ origins, images, redact, setup, describeWriter }: ObserverOptions, row: Row<'exec'>) {
   const place = origins.placeOfPath(row.cgroup_path);
-  const parent = { pid: row.parent_pid, start_ns: row.parent_start_ns, self_exec_id: row.parent_self_exec_id };
+  const parent = images.find({
+    pid: row.parent_pid,
+    start_ns: row.parent_start_ns,
+    self_exec_id: row.parent_self_exec_id,
+  });
   const { argv, redacted } = redact(row.argv);
-  row.workload = place.workload;
-  row.container_id = place.containerId;
-  row.parent_path = images.find(parent)?.program.path ?? '';
+  Object.assign(row, placementOf(place));
+  row.parent_path = parent?.program.path ?? '';
   row.argv = argv;
   addWriter(describeWriter, row, place);
   if (redacted) row.flags |= REDACTED;
+  const isSetup = setup.isSetup(row, place.containerId, parent);
+  if (isSetup === true) setup.note(row);
   images.remember(row, { program: origins.programOfPath(row.path), place });
+  return { place, isSetup };
 }
 
 /** Later execs of the very same file take the short way. */

@@ -1,17 +1,27 @@
 /** What follows from a cgroup's path or a program's path alone, worked out once for each, with its texts at hand. */
 import { type BatchColumns, textCells } from '@bintrail/schemas/batch-columns.ts';
 import { latin1, type Text } from '@bintrail/schemas/text-table.ts';
+import type { ContainerNames, SeenContainer } from './containers/names.ts';
 import type { EventsOut } from './events-out.ts';
 
-/** Whose workload a cgroup is. */
+/** Whose workload a cgroup is. Of a container, workload and image may still change until it `isSettled`. */
 export type Place = {
-  readonly workload: string;
   readonly containerId: string;
-  readonly inExec: PlaceTexts;
-  readonly inExit: PlaceTexts;
+  workload: string;
+  image: string;
+  inExec: PlaceTexts;
+  inExit: PlaceTexts;
+  isSettled: boolean;
+  /** Calls back when it is settled: at once, or within the time that rows may wait. */
+  readonly whenSettled: (callback: () => void) => void;
 };
 
-type PlaceTexts = { readonly workload: Text; readonly containerId: Text };
+type PlaceTexts = { readonly workload: Text; readonly containerId: Text; readonly image: Text };
+
+/** The columns of `placement`, as they are now. */
+export function placementOf({ workload, containerId, image }: Place) {
+  return { workload, container_id: containerId, image };
+}
 
 export type Program = {
   readonly path: string;
@@ -29,9 +39,10 @@ export type Origins = {
   readonly programOfPath: (path: string) => Program;
 };
 
-export type WorkloadOf = (cgroupPath: string) => { readonly workload: string; readonly containerId: string };
+export type WorkloadOf = (cgroupPath: string) => SeenContainer & { readonly isUsers: boolean };
 
-export function createOrigins(out: EventsOut, workloadOf: WorkloadOf): Origins {
+/** `names`: who is asked for the names of containers; without it they are called by their ids. */
+export function createOrigins(out: EventsOut, workloadOf: WorkloadOf, names?: Pick<ContainerNames, 'find'>): Origins {
   const [exec, exit] = [out.columns('exec'), out.columns('exit')];
   const [cgroups, paths] = [textCells(exec, 'cgroup_path').table, textCells(exec, 'path').table];
   const parents = textCells(exec, 'parent_path').table;
@@ -43,8 +54,21 @@ export function createOrigins(out: EventsOut, workloadOf: WorkloadOf): Origins {
     return cgroupPath.memo as Place;
   };
   const makePlace = (path: string): Place => {
-    const { workload, containerId } = workloadOf(path);
-    return { workload, containerId, inExec: inExec(workload, containerId), inExit: inExit(workload, containerId) };
+    const whose = workloadOf(path);
+    const { containerId } = whose;
+    const texts = ({ workload, image }: { workload: string; image: string }) => ({
+      ...{ workload, image },
+      inExec: inExec(workload, containerId, image),
+      inExit: inExit(workload, containerId, image),
+    });
+    // What a user's own service says of a container is the user's word: it keeps its id.
+    const name = containerId === '' || whose.isUsers ? undefined : names?.find(whose);
+    if (name === undefined) {
+      return { containerId, ...texts({ ...whose, image: '' }), isSettled: true, whenSettled: (callback) => callback() };
+    }
+    const place = { containerId, ...texts(name), isSettled: name.isSettled, whenSettled: name.whenSettled };
+    if (!name.isSettled) name.whenSettled(() => Object.assign(place, texts(name), { isSettled: true }));
+    return place;
   };
   const programOf = (path: Text): Program => {
     path.memo ??= { path: latin1(path), asParent: parents.own(path), asWriter: writers.own(path), lastTexts: [] };
@@ -57,11 +81,13 @@ export function createOrigins(out: EventsOut, workloadOf: WorkloadOf): Origins {
   };
 }
 
-function placeTexts(columns: BatchColumns): (workload: string, containerId: string) => PlaceTexts {
+function placeTexts(columns: BatchColumns): (workload: string, containerId: string, image: string) => PlaceTexts {
   const workloads = textCells(columns, 'workload').table;
   const containers = textCells(columns, 'container_id').table;
-  return (workload, containerId) => ({
+  const images = textCells(columns, 'image').table;
+  return (workload, containerId, image) => ({
     workload: workloads.internLatin1(workload),
     containerId: containers.internLatin1(containerId),
+    image: images.internLatin1(image),
   });
 }

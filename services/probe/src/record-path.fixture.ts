@@ -72,13 +72,19 @@ export function openPath(context: TestContext, reading = READING) {
       nowNs: () => RUN,
       nextSeq: () => 0n,
     },
-    workloadOf: (path) => ({ workload: `w${path}`, containerId: path.includes('docker') ? 'c1' : '' }),
+    workloadOf: (path) => ({
+      workload: `w${path}`,
+      containerId: path.includes('docker') ? 'c1' : '',
+      runtime: 'docker',
+      isUsers: false,
+    }),
+    setup: { mayBe: () => false, isSetup: () => false, note: () => {}, isNoted: () => false },
     packagesOf: async ({ container_id, flags }) => {
       state.asked += 1;
       if (flags & NAMELESS) return NO_PACKAGE;
       return container_id === '' ? state.package : state.inContainer;
     },
-    ...{ stillRuns: () => false, overloaded: () => false, writerOf: () => NO_WRITER },
+    ...{ markUnseen: () => {}, stillRuns: () => false, overloaded: () => false, writerOf: () => NO_WRITER },
     onFatal: (error) => {
       throw error;
     },

@@ -3,10 +3,11 @@ import { textCells } from '@bintrail/schemas/batch-columns.ts';
 import { EVENTS } from '@bintrail/schemas/events.ts';
 import { createArgvRedactor, type Redact, redactJoined } from './argv-redactor.ts';
 import { type CodeIntake, createCodeIntake } from './code-intake.ts';
+import type { ContainerNames } from './containers/names.ts';
 import { createExecColumns } from './exec-columns.ts';
 import { createExitColumns } from './exit-columns.ts';
 import { createFileChanges, type FileChanges } from './file-changes.ts';
-import { createImageTable } from './image-table.ts';
+import { createImageTable, type ImageId } from './image-table.ts';
 import { createInstallers } from './installers.ts';
 import { createKnownFiles } from './known-files.ts';
 import { createLoads } from './loads.ts';
@@ -22,6 +23,8 @@ export type RecordPathOptions = Omit<
   /** Called for what is no record of ours, with what its ring is for. */
   readonly onUndecodable: (ring: 'exec' | 'load') => void;
   readonly workloadOf: WorkloadOf;
+  /** Who knows the names of containers; without it they are called by their ids. */
+  readonly containerNames?: Pick<ContainerNames, 'find'> | undefined;
   readonly redact: Redact;
 };
 
@@ -30,6 +33,8 @@ export type RecordPath = {
   readonly intake: Intake;
   readonly takeCode: CodeIntake;
   readonly changes: FileChanges;
+  /** Id of the container that this program image runs in; empty for none. */
+  readonly containerOf: (image: ImageId) => string;
 };
 
 export function createRecordPath(options: RecordPathOptions): RecordPath {
@@ -38,7 +43,7 @@ export function createRecordPath(options: RecordPathOptions): RecordPath {
   const [images, installers] = [createImageTable(), createInstallers()];
   const shared = {
     ...{ images, installers, describeWriter: createDescribeWriter(images, installers) },
-    origins: createOrigins(out, options.workloadOf),
+    origins: createOrigins(out, options.workloadOf, options.containerNames),
     files: createKnownFiles(execs, options.tickNs),
   };
   const observer = createObserver({
@@ -56,5 +61,6 @@ export function createRecordPath(options: RecordPathOptions): RecordPath {
   const takeCode = createCodeIntake(new Map([[EVENTS.file.id, changes.take], ...loads]), () =>
     options.onUndecodable('load'),
   );
-  return { observer, intake, takeCode, changes };
+  const containerOf = (image: ImageId) => images.find(image)?.place.containerId ?? '';
+  return { observer, intake, takeCode, changes, containerOf };
 }

@@ -2,12 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { NUMBER_FORMATS } from '@bintrail/schemas/column.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
+import { exit } from '@bintrail/schemas/exit.ts';
 import { readRecordHead, ringDecoder } from '@bintrail/schemas/ring-record.ts';
 import type { BpfObject } from './bpf-object.ts';
 import type { Row } from './events-out.ts';
 import { inodeKey } from './file-identity.ts';
 
 const decodeExec = ringDecoder(exec);
+const decodeExit = ringDecoder(exit);
 
 /** Undefined for what is no exec of ours. `bootOffsetNs` turns the boot clock into wall-clock time. */
 export function decodeExecRecord(record: DataView, bootOffsetNs: bigint): Row<'exec'> | undefined {
@@ -17,6 +19,15 @@ export function decodeExecRecord(record: DataView, bootOffsetNs: bigint): Row<'e
   const ts = head.bootNs + bootOffsetNs;
   if (ts < 0n || ts > NUMBER_FORMATS.time.max) return undefined;
   return Object.assign(row, { ts, cpu: head.cpu, cpu_seq: head.seq });
+}
+
+/** Without its placement; undefined for what is no exit. `ts` is its wall-clock time. */
+export function decodeExitRecord(record: DataView, ts: bigint): Row<'exit'> | undefined {
+  const head = readRecordHead(record);
+  const row = head?.type === exit.id ? decodeExit(record) : undefined;
+  return head === undefined || row === undefined
+    ? undefined
+    : Object.assign(row, { ts, cpu: head.cpu, cpu_seq: head.seq });
 }
 
 /**

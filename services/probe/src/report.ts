@@ -7,7 +7,7 @@ import { type Census, type Counting, isCounting } from './census.ts';
 import type { EventsOut, Row } from './events-out.ts';
 import type { Hooks } from './hooks.ts';
 import type { Reader } from './reader.ts';
-import { STREAM } from './subjects.ts';
+import { STREAM } from './streams.ts';
 
 export const PROBE_VERSION = '0.1.0';
 export const USER_SPACE = 0xffff_ffff;

@@ -8,19 +8,21 @@ import type { Step } from './exec-steps.ts';
 import type { FileState } from './file-identity.ts';
 import { isLocalMagic, isRemoteMagic } from './mounts.ts';
 import type { ObserverOptions } from './observer.ts';
-import type { Place } from './origins.ts';
+import { type Place, placementOf } from './origins.ts';
 import { NO_PACKAGE } from './packages.ts';
+import type { Evidence } from './reading.ts';
+import type { RuntimeSetup, SetupAnswer } from './runtime-setup.ts';
+import { STREAM } from './streams.ts';
 import { NO_WRITER } from './writers.ts';
-
-export const STREAM = { load: 0, digest: 1, loss: 2, heartbeat: 3, census: 4 } as const;
 
 /** A row on its way out, and what is needed to say what its file was. */
 export type Subject = {
   readonly event: 'exec' | 'load';
   readonly row: Row<'exec'> | Row<'load'>;
   readonly file: FileState;
-  /** Whose load it is. */
-  readonly place: Place | undefined;
+  readonly place: Place;
+  /** Whether a runtime started it to set a container up, as far as its file tells. */
+  readonly isSetup: SetupAnswer;
   /** When the file was as it is described. */
   readonly tsNs: bigint;
   /** The process that ran it, or one of those, and its mount namespace. */
@@ -50,32 +52,40 @@ const FINE_CTIME = flagBit('fine_ctime');
 
 type Options = Pick<
   ObserverOptions,
-  'pipeline' | 'overloaded' | 'stillRuns' | 'opened' | 'nextSeq' | 'images' | 'steps'
+  'pipeline' | 'overloaded' | 'stillRuns' | 'opened' | 'nextSeq' | 'steps' | 'markUnseen' | 'setup'
 >;
 
-export function execSubject(options: Options, row: Row<'exec'>, nowNs: bigint): Subject {
+type Executed = Pick<Subject, 'place' | 'isSetup'> & { readonly row: Row<'exec'> };
+
+export function execSubject(options: Options, { row, place, isSetup }: Executed, nowNs: bigint): Subject {
   const stillRuns = () => options.stillRuns(row);
   const offer = () => {
     if (isRemoteMagic(row.fs_magic)) return 'remote_fs';
+    options.markUnseen(row);
     const failure = options.pipeline.offerRunning(row.pid, row, row.path);
     return failure && explainMissing(row, options.overloaded() ? 'overload' : failure);
   };
   return {
-    ...{ event: 'exec', row, place: undefined, file: row, tsNs: row.ts, pid: row.pid, mountNs: row.mnt_ns },
+    ...{ event: 'exec', row, place, isSetup, file: row, tsNs: row.ts, pid: row.pid, mountNs: row.mnt_ns },
     ...{ sinceNs: nowNs, sent: false, settled: false },
     ...{ stillRuns, isThere: stillRuns, offer },
   };
 }
 
 /** Nobody denies writing to a mapped file: never `alive`. */
-export function mappedSubject({ pipeline }: Options, { record, row, place, atNs }: Mapped, nowNs: bigint): Subject {
+export function mappedSubject(
+  { pipeline, setup }: Options,
+  { record, row, place, atNs }: Mapped,
+  nowNs: bigint,
+): Subject {
   const offer = () => {
     if (isRemoteMagic(record.fs_magic)) return 'remote_fs';
     const failure = pipeline.offerMapped(record.pid, record.from_address, record.to_address, record, record.path);
     return failure && explainMissing(record, failure);
   };
+  const isSetup = setup.mayBe(place.containerId, record.mnt_ns) && (() => setup.isNoted(record));
   return {
-    ...{ event: 'load', row, place, file: record, tsNs: atNs, pid: record.pid, mountNs: record.mnt_ns },
+    ...{ event: 'load', row, place, isSetup, file: record, tsNs: atNs, pid: record.pid, mountNs: record.mnt_ns },
     ...{ sinceNs: nowNs, sent: false, settled: false },
     ...{ stillRuns: () => false, isThere: () => true, offer },
   };
@@ -86,18 +96,19 @@ export function mappedSubject({ pipeline }: Options, { record, row, place, atNs 
  * that was given, by the descriptor handed over for it. Its state was taken after our own fstat, which made its ctime
  * fine-grained: that says nothing of the time before, so the flag is dropped.
  */
-export function scriptSubjects(options: Options, exec: Row<'exec'>, nowNs: bigint): Subject[] {
+export function scriptSubjects(options: Options, of: Omit<Executed, 'isSetup'>, nowNs: bigint): Subject[] {
+  const { row: exec } = of;
   const steps = options.steps?.scripts(exec) ?? [];
-  if (steps.length > 0) return steps.map((step) => scriptSubject(options, exec, nowNs, step, step.state));
+  if (steps.length > 0) return steps.map((step) => scriptSubject(options, of, nowNs, step, step.state));
   const found = options.opened.script(exec.pid, exec.filename, exec.ts);
   const { state, path } = found ?? { state: UNSEEN_FILE, path: absolutePath(exec.filename, exec.cwd) };
-  return [scriptSubject(options, exec, nowNs, { state, path }, { ...state, flags: state.flags & ~FINE_CTIME })];
+  return [scriptSubject(options, of, nowNs, { state, path }, { ...state, flags: state.flags & ~FINE_CTIME })];
 }
 
 /** Nobody denies writing to a running script: never `alive`. */
 function scriptSubject(
   options: Options,
-  exec: Row<'exec'>,
+  { row: exec, place }: Omit<Executed, 'isSetup'>,
   nowNs: bigint,
   { state, path }: Step,
   file: FileState,
@@ -109,10 +120,9 @@ function scriptSubject(
     ...{ stream: STREAM.load, seq: options.nextSeq(STREAM.load), role: 'script', repeats: 0 },
     ...{ path, parent_path: exec.path, ...NOTHING_KNOWN },
   };
-  const place = options.images.find(exec)?.place;
   const offer = () => (options.overloaded() ? 'overload' : unmarkedReason(file));
   return {
-    ...{ event: 'load', row, place, file, tsNs: ts, pid, mountNs: exec.mnt_ns },
+    ...{ event: 'load', row, place, isSetup: false, file, tsNs: ts, pid, mountNs: exec.mnt_ns },
     ...{ sinceNs: nowNs, sent: false, settled: false },
     ...{ stillRuns: () => false, isThere: () => false, offer },
   };
@@ -141,6 +151,17 @@ const UNSEEN_FILE: FileState = {
   fs_magic: 0,
   flags: 0,
 };
+
+const RUNTIME_SETUP = flagBit('runtime_setup');
+
+/** Completes a row that nobody has seen yet: from here on its keys stay as they are. */
+export function seal(subject: Subject, evidence: Evidence, setup: Pick<RuntimeSetup, 'note'>): void {
+  Object.assign(subject.row, placementOf(subject.place));
+  if (typeof subject.isSetup === 'function' ? subject.isSetup(evidence) : subject.isSetup) {
+    subject.row.flags |= RUNTIME_SETUP;
+    if (subject.event === 'exec') setup.note(subject.row);
+  }
+}
 
 export function send(out: EventsOut, subject: Subject): void {
   if (subject.event === 'exec') out.add('exec', subject.row as Row<'exec'>);

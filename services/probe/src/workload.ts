@@ -8,7 +8,7 @@
 
 import { createHash } from 'node:crypto';
 
-/** All four are made of `[A-Za-z0-9:_.@\+~%-]` (and `/` between the parts of `workload`), each part ≤ 255 characters. */
+/** All texts are made of `[A-Za-z0-9:_.@\+~%-]` (and `/` between the parts of `workload`), each part ≤ 255 characters. */
 export type Workload = {
   /** `container/<runtime>/<name or short id>`, `systemd/<unit>`, `session/<user>` or `host`. */
   readonly workload: string;
@@ -16,6 +16,8 @@ export type Workload = {
   readonly containerId: string;
   /** `docker`, `containerd`, `cri-o`, `podman`, `lxc`, `nspawn`, `libvirt-lxc`, `oci` (runtime not told); else empty. */
   readonly runtime: string;
+  /** Whether a user's own manager vouches for the container, and not the host's. */
+  readonly isUsers: boolean;
   /** The outermost systemd unit around the process, as systemctl spells it, instance included; empty without one. */
   readonly unit: string;
 };
@@ -83,15 +85,18 @@ export function workloadOf(cgroupPath: string, userName: UserNames): Workload {
   const unit = rawUnit === '' ? '' : safePart(rawUnit);
   const container = containerOf(segments);
   if (container !== undefined) {
-    return { workload: `container/${container.runtime}/${container.name}`, ...container.ids, unit };
+    const isUsers = segments[0] === 'user.slice';
+    return { workload: `container/${container.runtime}/${container.name}`, ...container.ids, isUsers, unit };
   }
   const uid = sessionUid(segments, rawUnit);
   if (uid !== undefined) {
-    return { workload: `session/${safePart(userName(uid) || String(uid))}`, containerId: '', runtime: '', unit };
+    return { workload: `session/${safePart(userName(uid) || String(uid))}`, ...NO_CONTAINER, unit };
   }
   const workload = unit === '' ? 'host' : `systemd/${stableUnit(rawUnit)}`;
-  return { workload, containerId: '', runtime: '', unit };
+  return { workload, ...NO_CONTAINER, unit };
 }
+
+const NO_CONTAINER = { containerId: '', runtime: '', isUsers: false } as const;
 
 function containerOf(segments: readonly string[]) {
   let above = '';
@@ -159,7 +164,7 @@ function unescapeUnit(text: string): string {
  * One part of an id: safe characters stay (a backslash too, so that a unit reads as systemctl wants it), others become
  * `%NN`. Too long a text keeps its beginning and a hash of the whole.
  */
-function safePart(text: string): string {
+export function safePart(text: string): string {
   const dotsOnly = /^\.{1,2}$/.test(text);
   const safe = text.replace(dotsOnly ? /\./g : /[^A-Za-z0-9:_.@\\+-]/g, percent);
   if (safe.length <= MAX_PART_CHARS) return safe;

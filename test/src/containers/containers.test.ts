@@ -66,6 +66,7 @@ test('a file written in a container is flagged, a changed file of the image is a
     `${TOOL} true before`,
     `chmod 700 ${TOOL}`, // a copy-up: the same bytes, from another inode
     `${TOOL} true copied-up`,
+    '/bin/sleep 1', // else what ran may have changed before it is read
     `echo >> ${TOOL}`,
     `${TOOL} true modified`,
   ].join(' && ');
@@ -115,4 +116,34 @@ test('two containers that share an image: each of its files is read once', { ski
   const same = [...first, ...second].map(({ ino, sha256 }) => `${ino} ${sha256}`);
   assert.equal(new Set(same).size, 1);
   assert.notEqual(first[0]!.sha256, busybox);
+});
+
+test('a filesystem that only a container sees is marked once something ran there', { skip }, async () => {
+  const [at, script] = [
+    '/scratch/busybox.own',
+    (word: string) => `/scratch/busybox.own sh -c "/bin/sleep 1; : ${word}"`,
+  ];
+  const commands = ['cp /bin/busybox /scratch/busybox.own', script('first'), script('second')].join(' && ');
+  const id = await pod.podman(
+    'run',
+    '-d',
+    '--tmpfs',
+    '/scratch:rw,exec,mode=0755',
+    pod.image,
+    '/bin/sh',
+    '-c',
+    commands,
+  );
+  const [first, second] = [
+    await execIn(id, at, 'sh', '-c', '/bin/sleep 1; : first'),
+    await execIn(id, at, 'sh', '-c', '/bin/sleep 1; : second'),
+  ];
+  const isMounted = readFileSync('/proc/self/mountinfo', 'utf8').includes(' /scratch ');
+  assert.equal(isMounted, false, 'in the container’s mount namespace alone');
+  for (const row of [first, second]) {
+    assert.equal(row.sha256, busybox);
+    assert.equal(row.digest_strength, 'alive');
+  }
+  assert.deepEqual([first.digest_source, second.digest_source], ['exe', 'held']);
+  await pod.podman('rm', '-f', '-t', '0', id);
 });

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { ContainerSource } from '@bintrail/probe/containers/facts.ts';
 import { HOOK_SETTINGS, type HookSetting } from '@bintrail/probe/hooks.ts';
 import { missingCapabilities, readBootId } from '@bintrail/probe/host.ts';
 import { type Probe, startProbe } from '@bintrail/probe/probe.ts';
@@ -53,6 +54,7 @@ export type WatchOptions = {
   readonly censusFolder?: string;
   /** As BINTRAIL_HOOKS says by default: the virtual machine's ring goes through the same cases with either. */
   readonly hooks?: HookSetting;
+  readonly containerSources?: readonly ContainerSource[];
 };
 
 export async function watchKernel(options: WatchOptions = {}): Promise<Watched> {
@@ -63,6 +65,7 @@ export async function watchKernel(options: WatchOptions = {}): Promise<Watched> 
     censusObjectPath: CENSUS_OBJECT,
     censusFolder: options.censusFolder ?? NO_CENSUS,
     maxFileBytes: options.maxFileBytes ?? 1024 ** 3,
+    containerSources: options.containerSources ?? [],
     userName: () => undefined,
     redact: redactArguments,
     log: createLog({ level: 'warn', name: 'probe-test' }),

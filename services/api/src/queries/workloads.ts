@@ -13,6 +13,9 @@ export const MAX_NAMES = 20;
 /** Rows of each part of a profile; the most frequent first. */
 export const MAX_PART = 500;
 
+/** What a container's runtime starts in its cgroup is the host's program, and no part of what the workload runs. */
+const IS_OWN = "role != 'setup'";
+
 export type WorkloadsQuestion = {
   readonly scope: Scope;
   /** A workload id, or a prefix that ends in `*`. */
@@ -47,7 +50,7 @@ export async function listWorkloads(store: Store, { scope, pattern, after, limit
        toUnixTimestamp64Nano(min(first)) AS first_ns, toUnixTimestamp64Nano(max(last)) AS last_ns
      FROM (
        SELECT workload, image, sha256, digest_reason, sum(n) AS seen, min(first_seen) AS first, max(last_seen) AS last
-       FROM ${table} WHERE ${place} AND ${hours} AND ${onIt} AND ${isAsked} AND ${isNext}
+       FROM ${table} WHERE ${IS_OWN} AND ${place} AND ${hours} AND ${onIt} AND ${isAsked} AND ${isNext}
        GROUP BY workload, image, sha256, digest_reason HAVING seen > 0)
      GROUP BY workload
      HAVING max(last) >= {since:DateTime64(9, 'UTC')} AND min(first) < {until:DateTime64(9, 'UTC')}
@@ -72,7 +75,7 @@ async function nodesOfWorkloads(store: Store, scope: Scope, workloads: readonly 
   const [first, last] = [workloads[0]?.workload_hex, workloads.at(-1)?.workload_hex];
   if (first === undefined || last === undefined) return new Map<string, NodesRow>();
   const { params, place, onNode } = sqlScope(scope);
-  const where = `${place} AND ${onNode} AND workload >= unhex({first:String}) AND workload <= unhex({last:String})`;
+  const where = `${IS_OWN} AND ${place} AND ${onNode} AND workload >= unhex({first:String}) AND workload <= unhex({last:String})`;
   const there = sumsIn('sighting_nodes', scope.window, ['workload', 'node'], where);
   const rows = await store.query<NodesRow>(
     `SELECT hex(workload) AS workload_hex, count() AS nodes,
@@ -125,8 +128,8 @@ export async function listExecutables(
   const isNext = `(${EXECUTABLE}) >
     (toFixedString(unhex({after:String}), 32), unhex({after_path:String}), unhex({after_reason:String}))`;
   const isNew = `(${EXECUTABLE}) NOT IN (SELECT ${EXECUTABLE} FROM ${seenBefore(scope, '1')})`;
-  const which = [...(after === undefined ? [] : [isNext]), ...(firstSeenSinceNs === undefined ? [] : [isNew])];
-  const page = await readExecutables(store, scope, which.join(' AND ') || '1', {
+  const which = [IS_OWN, ...(after === undefined ? [] : [isNext]), ...(firstSeenSinceNs === undefined ? [] : [isNew])];
+  const page = await readExecutables(store, scope, which.join(' AND '), {
     ...(after === undefined ? {} : { after: sha256, after_path: pathHex, after_reason: reasonHex }),
     ...(firstSeenSinceNs === undefined ? {} : { first_seen_since: sqlTime(firstSeenSinceNs) }),
   });
@@ -152,12 +155,14 @@ type PlaceRow = Counted & { node: string; image: string };
 export async function readHabits(store: Store, asked: Scope) {
   const { params, place, hours, inWindow } = sqlScope(asked);
   const top = `HAVING total > 0 AND ${inWindow} ORDER BY total DESC`;
-  const places = sumsIn('sighting_nodes', asked.window, ['node', 'image'], place);
-  const contents = sumsIn('sightings', asked.window, ['digest_strength', 'digest_reason'], place);
-  const [lineage, there, digests] = await Promise.all([
+  const own = `${IS_OWN} AND ${place}`;
+  const places = sumsIn('sighting_nodes', asked.window, ['node', 'image'], own);
+  const contents = sumsIn('sightings', asked.window, ['digest_strength', 'digest_reason'], own);
+  const setups = sumsIn('sightings', asked.window, ['role'], `role = 'setup' AND ${place}`);
+  const [lineage, there, digests, setup] = await Promise.all([
     store.query<LineageRow>(
       `SELECT hex(parent_path) AS parent_hex, hex(path) AS path_hex, role, uid, sum(n) AS total, toUInt8(grouping(uid)) AS part
-       FROM lineage WHERE ${place} AND ${hours} GROUP BY GROUPING SETS ((parent_path, path, role), (uid))
+       FROM lineage WHERE ${own} AND ${hours} GROUP BY GROUPING SETS ((parent_path, path, role), (uid))
        ${top}, parent_path, path, role, uid LIMIT ${MAX_PART + 1} BY part`,
       params,
     ),
@@ -171,6 +176,7 @@ export async function readHabits(store: Store, asked: Scope) {
        GROUP BY digest_strength, digest_reason ${top}, digest_strength, digest_reason LIMIT ${MAX_PART + 1}`,
       { ...params, ...contents.params },
     ),
+    store.query<{ total: string }>(`SELECT sum(n) AS total FROM ${setups.sql}`, { ...params, ...setups.params }),
   ]);
   // grouping() is 1 for a column that the row is not grouped by.
   const [parents, users, nodes, images, evidence] = [
@@ -193,6 +199,7 @@ export async function readHabits(store: Store, asked: Scope) {
       .filter(({ image }) => image !== '')
       .map(({ image, total }) => ({ image, count: Number(total) })),
     digests: digestsOf(evidence.rows),
+    setup_count: Number(setup[0]?.total ?? 0),
     truncated: [parents, users, nodes, images, evidence].some(({ truncated }) => truncated),
   };
 }

@@ -86,6 +86,36 @@ describe('a profile', () => {
     assert.deepEqual(same.json, shown);
   });
 
+  it('leaves out what the runtime starts to set a container up, and counts it', async () => {
+    const workload = 'container/podman/web';
+    const [own, runc] = [fresh(), fresh()];
+    const setup = {
+      sha256: runc,
+      workload,
+      path: 'runc',
+      parent_path: '/usr/sbin/runc',
+      flags: flagBit('runtime_setup'),
+    };
+    const late = { ...setup, ...PENDING, pid: 77 };
+    await send('exec', [{ sha256: own, workload, path: '/bin/app', parent_path: 'runc' }, setup, late]);
+    await send('digest', [{ ...late, ...{ sha256: runc, digest_strength: 'exact', digest_reason: '', role: 'exec' } }]);
+    const shown = await profile(workload);
+    assert.deepEqual(
+      shown.executables.map((one: { sha256: string }) => one.sha256),
+      [hex(own)],
+    );
+    assert.deepEqual(
+      shown.parents.map(({ path }: { path: string }) => path),
+      ['/bin/app'],
+    );
+    assert.equal(shown.setup_count, 2);
+    assert.deepEqual(shown.digests.strengths, { exact: 1 });
+    const [listed] = (await api.ask(`/v1/workloads?workload=${workload}`)).json.items;
+    assert.deepEqual([listed.exec_count, listed.binary_count], [1, 1]);
+    const found = (await api.ask(`/v1/binaries/${hex(runc)}`)).json;
+    assert.deepEqual([found.exec_count, found.roles, found.verdict.value], [2, ['setup'], 'explained']);
+  });
+
   it('judges anew with every approval, and only within the workload', async () => {
     const sha256 = fresh();
     await send('exec', [

@@ -66,6 +66,9 @@ const profileAnswer = z
         missing: counts.describe('Sightings without one, by reason.'),
       })
       .describe('How much of it is known by content.'),
+    setup_count: z
+      .int()
+      .describe('Starts of the container runtime itself in this workload, to set containers up: in no other count.'),
     truncated: z.boolean().describe(`Parents, users, nodes or images are the ${MAX_PART} most frequent ones only.`),
     coverage: coverageSchema,
     policy_revision: z.int(),

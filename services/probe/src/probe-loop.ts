@@ -1,0 +1,141 @@
+/** The loop of the probe: waits until the kernel has something, and takes it in rounds. */
+import { closeSync, openSync } from 'node:fs';
+import type { Log } from '@bintrail/runtime/log.ts';
+import { sendAlive } from './alive.ts';
+import type { BpfObject } from './bpf-object.ts';
+import type { Clock } from './clock.ts';
+import type { CodeIntake } from './code-intake.ts';
+import type { ContainerNames } from './containers/names.ts';
+import type { EventsOut, Row } from './events-out.ts';
+import type { ExecSteps } from './exec-steps.ts';
+import type { Libc } from './ffi.ts';
+import type { Marks } from './marks.ts';
+import type { Observer } from './observer.ts';
+import type { Packages } from './open-packages.ts';
+import type { Reader } from './reader.ts';
+import { type RecordBuffer, recordView } from './record-buffer.ts';
+import type { Intake } from './record-intake.ts';
+import type { RecordPath } from './record-path.ts';
+import { decodeExecRecord, snapshotRows } from './records.ts';
+import type { Report } from './report.ts';
+import { EPOLLIN, EPOLLPRI, openWakeup } from './wakeup.ts';
+
+const SWEEP_MS = 100;
+/** After a round that found something: each wake-up costs more than what one exec brings. */
+const GATHER_MS = 2;
+const REPORT_MS = 5_000;
+const ALIVE_MS = 60_000;
+/** Longest sleep; every wait also ends when the kernel has something. */
+const IDLE_WAIT_MS = 1_000;
+/** No program of the kernel runs for so long: what is closed by then is not counted on. */
+const FORGET_AFTER_MS = 100;
+
+/** What a round of the loop works with. */
+export type World = {
+  readonly bpf: BpfObject;
+  readonly steps: ExecSteps | undefined;
+  readonly marks: Marks;
+  readonly packages: Packages;
+  readonly clock: Clock;
+  readonly observer: Observer;
+  readonly reader: Reader;
+  readonly intake: Intake;
+  readonly takeCode: CodeIntake;
+  readonly arrived: RecordBuffer;
+  readonly out: EventsOut;
+  readonly containerOf: RecordPath['containerOf'];
+  readonly containerNames: ContainerNames;
+  readonly report: Report;
+  readonly log: Log;
+};
+
+/** Runs rounds until it is stopped; `done` rejects on a bug. */
+export function runLoop(libc: Libc, world: World): { done: Promise<void>; stop: () => Promise<void> } {
+  const wakeup = openWakeup(libc);
+  const bell = Number(libc.eventfd(0, 0));
+  const mountInfo = openSync('/proc/self/mountinfo', 'r');
+  for (const fd of world.bpf.ringFds) wakeup.watch(fd, EPOLLIN);
+  wakeup.watch(bell, EPOLLIN);
+  // proc_pid_mountinfo(5): a change of the mounts shows as POLLPRI.
+  wakeup.watch(mountInfo, EPOLLPRI);
+  let stopped = false;
+  const sweeper = createSweeper(world);
+  const reporter = setInterval(() => world.report(), REPORT_MS);
+  const looker = setInterval(() => {
+    sendAlive(world);
+    world.bpf.tellRepeats(false);
+    setTimeout(() => stopped || world.bpf.tellRepeats(true), FORGET_AFTER_MS);
+  }, ALIVE_MS);
+  const run = async () => {
+    while (!stopped) {
+      const ready = await wakeup.wait(IDLE_WAIT_MS);
+      if (ready.includes(mountInfo)) world.marks.markMounts();
+      await turn(world);
+      sweeper.arm();
+      if (ready.length > 0) await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
+    }
+    do await turn(world);
+    while (world.bpf.ring.backlogBytes() + world.bpf.codeRing.backlogBytes() > 0);
+    sweeper.stop();
+    clearInterval(reporter);
+    clearInterval(looker);
+    closeSync(mountInfo);
+    closeSync(bell);
+    wakeup.close();
+  };
+  const done = run();
+  const stop = () => {
+    stopped = true;
+    libc.write(bell, new BigUint64Array([1n]), 8);
+    return done;
+  };
+  return { done, stop };
+}
+
+/** Looks after rows that wait, and only while one does: a host where nothing happens wakes nobody. */
+function createSweeper({ observer, clock }: World): { arm: () => void; stop: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  const arm = () => {
+    if (observer.waiting() > 0) timer ??= setTimeout(sweep, SWEEP_MS);
+  };
+  const sweep = () => {
+    timer = undefined;
+    observer.sweep(clock.nowNs());
+    arm();
+  };
+  return { arm, stop: () => clearTimeout(timer) };
+}
+
+/**
+ * One round: the ring of execs first, then the descriptors, then the ring for code. A file is handed over before its exec is announced, so once the queue
+ * was seen empty every exec read before has its descriptor. Execs that need none go on at once.
+ */
+async function turn(world: World): Promise<void> {
+  const { clock, intake, arrived } = world;
+  world.bpf.ring.drain(arrived);
+  world.steps?.drain();
+  intake.takeKnown(arrived, clock.bootOffsetNs());
+  if (arrived.count > 0 && !(await world.reader.caughtUp())) {
+    world.log.warn({}, 'descriptors come late: digests of new files may be missing');
+  }
+  intake.takeRest(arrived, clock.bootOffsetNs(), clock.nowNs());
+  world.bpf.codeRing.drain(arrived);
+  world.takeCode(arrived, clock.bootOffsetNs(), clock.nowNs());
+}
+
+/** Passes on who was there before. An exec between attaching and the snapshot is in both: its own event stands for it. */
+export function takeSnapshot({ bpf, clock, arrived, observer, packages }: World): void {
+  const offset = clock.bootOffsetNs();
+  const rows = snapshotRows(bpf, offset);
+  bpf.ring.drain(arrived);
+  const imageOf = ({ pid, start_ns, self_exec_id }: Row<'exec'>) => `${pid}:${start_ns}:${self_exec_id}`;
+  const execs = Array.from({ length: arrived.count }, (_, index) =>
+    decodeExecRecord(recordView(arrived, index), offset),
+  );
+  const live = new Set(execs.flatMap((row) => (row === undefined ? [] : [imageOf(row)])));
+  for (const row of rows) {
+    if (live.has(imageOf(row))) continue;
+    observer.onExec(row, clock.nowNs());
+    if (row.container_id !== '') packages.noteProcess(row);
+  }
+}
