@@ -1,4 +1,5 @@
 /** Building blocks of route definitions: who may ask, what comes in, what goes out, and every error that can. */
+import { ROLES } from '@bintrail/schemas/digest-words.ts';
 import { z } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import { requireRole } from './auth.ts';
@@ -96,6 +97,9 @@ export const sha256Param = z
   .string()
   .regex(/^[0-9a-fA-F]{64}$/, 'a SHA-256 is 64 hex digits')
   .transform((text) => text.toLowerCase());
+
+/** What a file was to the process that ran it. */
+export const roleParam = z.enum(ROLES).openapi({ description: 'Only what ran as this.' });
 
 export const nodeParam = z.string().min(1).max(256).openapi({ description: 'Exact name of a node.' });
 export const workloadParam = z

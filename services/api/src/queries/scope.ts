@@ -1,4 +1,5 @@
 /** Which sightings a question is about, as conditions on the roll-ups. Values go as bound parameters only. */
+import type { Role } from '@bintrail/schemas/digest-words.ts';
 import { spellings } from '../spelling.ts';
 import { sqlTime, type Window } from '../time.ts';
 
@@ -11,6 +12,7 @@ export type Scope = {
   readonly path?: string | undefined;
   /** manager:name:architecture, or the name alone. */
   readonly package?: string | undefined;
+  readonly role?: Role | undefined;
 };
 
 export type SqlScope = {
@@ -34,13 +36,17 @@ const NS_PER_SECOND = 1_000_000_000n;
 export const LAST_SECOND = 4_294_967_295n;
 const LAST_HOUR = 4_294_965_600n;
 
-export function sqlScope({ window, workload, node, image, path, package: owner }: Scope): SqlScope {
+export function sqlScope({ window, workload, node, image, path, package: owner, role }: Scope): SqlScope {
   const sinceHour = smaller((window.sinceNs / NS_PER_SECOND / 3600n) * 3600n, LAST_HOUR);
   const untilSecond = smaller((window.untilNs + NS_PER_SECOND - 1n) / NS_PER_SECOND, LAST_SECOND);
   const place = [
     ...(workload === undefined ? [] : [isText('workload')]),
     ...(image === undefined ? [] : ['image = {image:String}']),
     ...(path === undefined ? [] : [isLike('path', path)]),
+  ];
+  const ofSightings = [
+    ...(owner === undefined ? [] : ["(package = {package:String} OR splitByChar(':', package)[2] = {package:String})"]),
+    ...(role === undefined ? [] : ['role = {role:String}']),
   ];
   return {
     window,
@@ -50,8 +56,7 @@ export function sqlScope({ window, workload, node, image, path, package: owner }
       sinceS: sinceHour === 0n ? undefined : Number(sinceHour),
       untilS: untilSecond === LAST_SECOND ? undefined : Number(untilSecond),
     },
-    ofSightings:
-      owner === undefined ? '1' : "(package = {package:String} OR splitByChar(':', package)[2] = {package:String})",
+    ofSightings: ofSightings.join(' AND ') || '1',
     onNode: node === undefined ? '1' : 'node = {node:String}',
     inWindow: "max(last_seen) >= {since:DateTime64(9, 'UTC')} AND min(first_seen) < {until:DateTime64(9, 'UTC')}",
     params: {
@@ -63,6 +68,7 @@ export function sqlScope({ window, workload, node, image, path, package: owner }
       ...(path === undefined ? {} : textParams('path', path.replace(/\*$/, ''))),
       ...(image === undefined ? {} : { image }),
       ...(owner === undefined ? {} : { package: owner }),
+      ...(role === undefined ? {} : { role }),
       ...(node === undefined ? {} : { node }),
     },
   };

@@ -84,6 +84,40 @@ describe('the list', () => {
     assert.equal(scoped.exec_count, 1);
   });
 
+  it('tells programs and libraries apart, and counts what a row stands for', async () => {
+    const [program, library, both] = [fresh(), fresh(), fresh()];
+    const there = { workload: 'systemd/roles.service', ts: ago(2) };
+    await send(
+      'exec',
+      [program, both].map((sha256) => ({ ...there, sha256, path: '/r/program' })),
+      { node: 'r' },
+    );
+    const loads = [library, both].map((sha256) => ({
+      ...there,
+      sha256,
+      path: '/r/lib.so',
+      role: 'library',
+      repeats: 2,
+    }));
+    await send('load', loads, { node: 'r' });
+    const asked = 'workload=systemd/roles.service';
+    for (const where of [asked, `${asked}&node=r`]) {
+      assert.deepEqual(await digestsOf(`${where}&role=exec`), [program, both].map(hex));
+      assert.deepEqual(await digestsOf(`${where}&role=library`), [library, both].map(hex));
+      assert.deepEqual(await digestsOf(`${where}&role=loader`), []);
+      const { items } = await list(`${where}&role=library`);
+      assert.deepEqual(
+        items.map(({ exec_count }: { exec_count: number }) => exec_count),
+        [3, 3],
+      );
+    }
+    const { json } = await api.ask(`/v1/workloads/profile?${asked}&role=library`, { role: 'viewer' });
+    assert.deepEqual(
+      json.executables.map(({ sha256, count }: { sha256: string; count: number }) => [sha256, count]),
+      [library, both].map((sha256) => [hex(sha256), 3]),
+    );
+  });
+
   it('counts on one node what ran there', async () => {
     const sha256 = fresh();
     const rows = [{ sha256 }, { sha256, digest_strength: 'alive' }];

@@ -8,6 +8,7 @@ import {
   problems,
   querySchema,
   READ_PROBLEMS,
+  roleParam,
   sha256Param,
   workloadParam,
 } from '../answers.ts';
@@ -68,6 +69,7 @@ const list = createRoute({
       verdict: z.enum(VERDICTS).optional(),
       package: z.string().min(1).max(512).optional().describe('A name, or manager:name:architecture.'),
       path: z.string().min(1).max(4096).optional().describe('Exact, or a prefix that ends in *.'),
+      role: roleParam.optional(),
       ...placeParams,
       first_seen_since: timeParam.optional().describe('Not seen before that in what is asked for, at any time.'),
       ...pageParams,

@@ -1,5 +1,16 @@
+import type { Role } from '@bintrail/schemas/digest-words.ts';
 import { createRoute, z } from '@hono/zod-openapi';
-import { json, listOf, needs, nodeParam, problems, querySchema, READ_PROBLEMS, workloadParam } from '../answers.ts';
+import {
+  json,
+  listOf,
+  needs,
+  nodeParam,
+  problems,
+  querySchema,
+  READ_PROBLEMS,
+  roleParam,
+  workloadParam,
+} from '../answers.ts';
 import { coverageSchema } from '../coverage-answer.ts';
 import type { App, Deps } from '../deps.ts';
 import { countOf, executableAnswer, executableFields } from '../executable-answer.ts';
@@ -98,6 +109,7 @@ const list = createRoute({
 });
 
 const profileParams = {
+  role: roleParam.optional(),
   ...windowParams,
   first_seen_since: timeParam.optional().describe('Of the executables only those this workload did not run before.'),
   ...pageParams,
@@ -156,7 +168,7 @@ export function workloadsRoutes(app: App): void {
   });
 }
 
-type ProfileQuery = PageQuery & { readonly first_seen_since?: string | undefined };
+type ProfileQuery = PageQuery & { readonly role?: Role | undefined; readonly first_seen_since?: string | undefined };
 
 async function profileOf(deps: Deps, workload: string, query: ProfileQuery): Promise<z.infer<typeof profileAnswer>> {
   const { store, approvals, clock } = deps;
@@ -169,7 +181,11 @@ async function profileOf(deps: Deps, workload: string, query: ProfileQuery): Pro
   const judging = { approvals: approvals.compiled(), nowMs };
   const [isKnown, { executables, next }, habits, coverage] = await Promise.all([
     isKnownWorkload(store, workload),
-    listExecutables(store, { scope, firstSeenSinceNs, after, limit: page.limit }, judging),
+    listExecutables(
+      store,
+      { scope: { ...scope, role: query.role }, firstSeenSinceNs, after, limit: page.limit },
+      judging,
+    ),
     readHabits(store, scope),
     windowCoverage(store, { ...page.window, workload }),
   ]);
