@@ -1,14 +1,14 @@
 /** Columns of a message: the forms of `bintrail.cddl`, and those of version 1, which had names and no offsets. */
-import { type Arena, takeBytes, takeCodes, takeNumbers } from './batch-arena.ts';
+import { type Arena, takeBytes, takeCodes, takeNumbers, zeroCodes } from './batch-arena.ts';
 import {
   MAJOR,
   peekBytesLength,
   peekMajor,
   type Reader,
   Refusal,
+  readArgument,
   readBytes,
   readCount,
-  readHead,
   readInteger,
   readTextKey,
   readTypedArray,
@@ -40,12 +40,14 @@ export function readColumn(reader: Reader, arena: Arena, field: Field, rows: num
 
 function fill(reader: Reader, field: Field, column: NumberColumn): NumberColumn {
   const value = readBase(reader, field);
-  return column.fill((column instanceof BigUint64Array ? value : Number(value)) as never);
+  return column.fill((column instanceof BigUint64Array ? BigInt(value) : Number(value)) as never);
 }
 
-function readBase(reader: Reader, { name, kind }: Field): bigint {
+function readBase(reader: Reader, { name, kind }: Field): number | bigint {
   const value = readInteger(reader);
-  const { min, max } = NUMBER_FORMATS[kind as NumberKind];
+  const { min, max, sizeBytes } = NUMBER_FORMATS[kind as NumberKind];
+  // What did not take 8 bytes fits what has 8, and comparing it with a bigint would cost more than reading it.
+  if (typeof value === 'number' && sizeBytes === 8) return value;
   if (value < min || value > max) throw new Refusal('out_of_range', `${name} = ${value}`);
   return value;
 }
@@ -60,7 +62,13 @@ function readArray(reader: Reader, field: Field, column: NumberColumn): void {
   else readDistinct(reader, field, base, widthBytes, column);
 }
 
-function readDistinct(reader: Reader, field: Field, base: bigint, widthBytes: Width, column: NumberColumn): void {
+function readDistinct(
+  reader: Reader,
+  field: Field,
+  base: number | bigint,
+  widthBytes: Width,
+  column: NumberColumn,
+): void {
   const count = peekBytesLength(reader) / widthBytes;
   if (!Number.isInteger(count) || count === 0 || count > Math.min(MAX_DISTINCT, column.length)) {
     throw new Refusal('wrong_length', `${count} different numbers of ${field.name}`);
@@ -89,14 +97,14 @@ function spread(distinct: NumberColumn, codes: Uint8Array, column: NumberColumn)
   }
 }
 
-function addTo(reader: Reader, field: Field, base: bigint, widthBytes: Width, column: NumberColumn): void {
+function addTo(reader: Reader, field: Field, base: number | bigint, widthBytes: Width, column: NumberColumn): void {
   if (widthBytes > column.BYTES_PER_ELEMENT) {
     throw new Refusal('wrong_tag', `${widthBytes} bytes a number for ${field.name}`);
   }
-  const asTheyAre = base === 0n && widthBytes === column.BYTES_PER_ELEMENT && field.kind !== 'i32';
+  const asTheyAre = Number(base) === 0 && widthBytes === column.BYTES_PER_ELEMENT && field.kind !== 'i32';
   if (asTheyAre) readTypedArray(reader, undefined, column);
   else if (widthBytes === 8) throw new Refusal('out_of_range', `${field.name} has offsets of 8 bytes from ${base}`);
-  else addOffsets(field, base, offsetsOf(reader, widthBytes, column.length), column);
+  else addOffsets(field, BigInt(base), offsetsOf(reader, widthBytes, column.length), column);
 }
 
 type Width = 1 | 2 | 4 | 8;
@@ -106,8 +114,8 @@ const WIDTHS: Readonly<Record<number, 2 | 4 | 8>> = { 69: 2, 70: 4, 71: 8 };
 /** Width that a typed array's tag announces; a plain byte string has one byte an element. */
 function readWidth(reader: Reader): Width {
   if (peekMajor(reader) !== MAJOR.tag) return 1;
-  const tag = readHead(reader, MAJOR.tag);
-  const width = tag > 71n ? undefined : WIDTHS[Number(tag)];
+  const tag = Number(readArgument(reader, MAJOR.tag));
+  const width = WIDTHS[tag];
   if (width === undefined) throw new Refusal('wrong_tag', `tag ${tag} before byte ${reader.at}`);
   return width;
 }
@@ -178,7 +186,7 @@ function readDigests(reader: Reader, arena: Arena, rows: number, version: number
 }
 
 function readTexts(reader: Reader, arena: Arena, rows: number, version: number): TextColumn {
-  if (peekMajor(reader) === MAJOR.bytes) return { dict: [readBytes(reader)], codes: takeBytes(arena, rows) };
+  if (peekMajor(reader) === MAJOR.bytes) return { dict: [readBytes(reader)], codes: zeroCodes(rows) };
   const container = version === 1 ? MAJOR.map : MAJOR.array;
   if (readCount(reader, container, 2) !== 2) throw new Refusal('missing_key', 'a text column has dict and codes');
   if (version === 1) readTextKey(reader, 'dict');

@@ -1,5 +1,5 @@
 /** Reads the columnar message of `bintrail.cddl`, strictly: what is not exactly a message is refused with a reason. */
-import { emptyColumn, openArena } from './batch-arena.ts';
+import { emptyColumn, type MakeArena, openArena } from './batch-arena.ts';
 import { readColumn } from './batch-columns-read.ts';
 import type { BatchHeader } from './batch-encode.ts';
 import { MAX_NAME_BYTES, MAX_ROWS } from './batch-encode.ts';
@@ -10,9 +10,9 @@ import {
   type Reader,
   Refusal,
   type RefusalReason,
+  readArgument,
   readBytes,
   readCount,
-  readHead,
   readText,
   readTextKey,
 } from './cbor-reader.ts';
@@ -37,11 +37,11 @@ const MAX_SAFE = Number.MAX_SAFE_INTEGER;
 
 /**
  * Decodes one message, of this version or the one before. Never throws for any input; the columns are copies, so the
- * input may be reused.
+ * input may be reused. They may share memory with those of other messages, and are not to be written to.
  */
-export function decodeBatch(bytes: Uint8Array): Decoded {
+export function decodeBatch(bytes: Uint8Array, makeArena: MakeArena = openArena): Decoded {
   try {
-    return { ok: true, batch: readMessage(openReader(bytes)) };
+    return { ok: true, batch: readMessage(openReader(bytes), makeArena) };
   } catch (error) {
     if (error instanceof Refusal) return { ok: false, reason: error.reason, detail: error.message };
     throw error;
@@ -53,7 +53,7 @@ export function peekHeader(bytes: Uint8Array): BatchHeader | undefined {
   try {
     const reader = openReader(bytes);
     readCount(reader, MAJOR.map, MAX_ENTRIES);
-    const { node, boot, probeEpoch, batchSeq } = readHeader(reader);
+    const { node, boot, probeEpoch, batchSeq } = readArgumenter(reader);
     return { node, boot, probeEpoch, batchSeq };
   } catch (error) {
     if (error instanceof Refusal) return undefined;
@@ -61,24 +61,25 @@ export function peekHeader(bytes: Uint8Array): BatchHeader | undefined {
   }
 }
 
-function readMessage(reader: Reader): Batch {
+function readMessage(reader: Reader, makeArena: MakeArena): Batch {
   const entries = readCount(reader, MAJOR.map, MAX_ENTRIES);
   if (entries < HEADER_NAMES.length) throw new Refusal('missing_key', `${entries} entries, fewer than the header has`);
-  const { version, definition, rows, ...header } = readHeader(reader);
+  const { version, definition, rows, ...header } = readArgumenter(reader);
   const columns = new Map<string, Column>();
   const fields = fieldsOf(definition);
-  const arena = openArena(definition, rows);
+  const arena = makeArena(definition, rows);
   for (let entry = HEADER_NAMES.length; entry < entries; entry++) {
+    const before = columns.size;
     const key = version === 1 ? readText(reader, MAX_NAME_BYTES) : readCount(reader, MAJOR.uint, MAX_SAFE);
     const field = fields.get(key);
     if (field === undefined)
       throw new Refusal('unknown_key', `${definition.name} has no column ${JSON.stringify(key)}`);
-    if (columns.has(field.name)) throw new Refusal('duplicate_key', `column ${field.name} stands twice`);
     columns.set(field.name, readColumn(reader, arena, field, rows, version));
+    if (columns.size === before) throw new Refusal('duplicate_key', `column ${field.name} stands twice`);
   }
   if (reader.at !== reader.bytes.length) throw new Refusal('trailing_bytes', `message ends at byte ${reader.at}`);
   for (const field of definition.fields) {
-    if (!columns.has(field.name)) columns.set(field.name, emptyColumn(arena, field, rows));
+    if (!columns.has(field.name)) columns.set(field.name, emptyColumn(field, rows));
   }
   return { ...header, type: definition.name as EventName, rows, columns };
 }
@@ -102,14 +103,14 @@ function fieldsOf(definition: EventDefinition): ReadonlyMap<string | number, Fie
 type Head = BatchHeader & { readonly version: number; readonly definition: EventDefinition; readonly rows: number };
 
 /** The header comes first and in this order, so that a foreign version is refused before anything else is read. */
-function readHeader(reader: Reader): Head {
+function readArgumenter(reader: Reader): Head {
   const named = peekMajor(reader) === MAJOR.text;
   const expectKey = (position: number) => {
     if (named) readTextKey(reader, HEADER_NAMES[position]!);
     else readNumberKey(reader, position);
   };
   expectKey(0);
-  const version = Number(readHead(reader, MAJOR.uint));
+  const version = Number(readArgument(reader, MAJOR.uint));
   if (version !== (named ? 1 : SCHEMA_VERSION)) throw new Refusal('unknown_version', `version ${version}`);
   expectKey(1);
   const name = readText(reader, MAX_NAME_BYTES);
@@ -120,7 +121,7 @@ function readHeader(reader: Reader): Head {
   expectKey(3);
   const boot = !named && peekMajor(reader) === MAJOR.bytes ? readUuid(reader) : readText(reader, MAX_NAME_BYTES);
   expectKey(4);
-  const probeEpoch = readHead(reader, MAJOR.uint);
+  const probeEpoch = BigInt(readArgument(reader, MAJOR.uint));
   expectKey(5);
   const batchSeq = readCount(reader, MAJOR.uint, MAX_SAFE);
   expectKey(6);
@@ -130,8 +131,8 @@ function readHeader(reader: Reader): Head {
 }
 
 function readNumberKey(reader: Reader, key: number): void {
-  const found = readHead(reader, MAJOR.uint);
-  if (found !== BigInt(key)) throw new Refusal('missing_key', `key ${found} stands where ${key} belongs`);
+  const found = readArgument(reader, MAJOR.uint);
+  if (Number(found) !== key) throw new Refusal('missing_key', `key ${found} stands where ${key} belongs`);
 }
 
 const UUID_BYTES = 16;

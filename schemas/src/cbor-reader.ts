@@ -44,45 +44,51 @@ export function peekMajor(reader: Reader): number {
   return reader.bytes[reader.at]! >> 5;
 }
 
-/** Reads an item head that must be of this major type, and returns its argument. */
-export function readHead(reader: Reader, major: number): bigint {
+/** Reads an item head that must be of this major type, and returns its argument: a bigint where it takes 8 bytes. */
+export function readArgument(reader: Reader, major: number): number | bigint {
   const found = peekMajor(reader);
   if (found !== major) throw new Refusal('wrong_type', `major type ${found}, not ${major}, at byte ${reader.at}`);
   const info = reader.bytes[reader.at]! & 0x1f;
   reader.at += 1;
-  if (info < 24) return BigInt(info);
+  if (info < 24) return info;
   if (info > 27) throw new Refusal('indefinite_length', `length code ${info} before byte ${reader.at}`);
   const size = 1 << (info - 24);
   const at = advance(reader, size);
-  if (size === 1) return BigInt(reader.view.getUint8(at));
-  if (size === 2) return BigInt(reader.view.getUint16(at));
-  return size === 4 ? BigInt(reader.view.getUint32(at)) : reader.view.getBigUint64(at);
+  if (size === 1) return reader.bytes[at]!;
+  if (size === 2) return reader.view.getUint16(at);
+  return size === 4 ? reader.view.getUint32(at) : reader.view.getBigUint64(at);
+}
+
+/** The same, always as a bigint. */
+export function readHead(reader: Reader, major: number): bigint {
+  return BigInt(readArgument(reader, major));
 }
 
 /** Reads a head whose argument must not exceed `limit`. */
 export function readCount(reader: Reader, major: number, limit: number): number {
-  const count = readHead(reader, major);
-  if (count > BigInt(limit)) throw new Refusal('out_of_range', `${count} is over ${limit} before byte ${reader.at}`);
-  return Number(count);
+  // A limit is below 2^53, and whatever is above that stays so as a number.
+  const count = Number(readArgument(reader, major));
+  if (count > limit) throw new Refusal('out_of_range', `${count} is over ${limit} before byte ${reader.at}`);
+  return count;
 }
 
 /** Length of the byte string that comes next, without reading it. */
 export function peekBytesLength(reader: Reader): number {
   const { at } = reader;
-  const length = Number(readHead(reader, MAJOR.bytes));
+  const length = Number(readArgument(reader, MAJOR.bytes));
   reader.at = at;
   return length;
 }
 
 /** Reads a whole number of either sign. */
-export function readInteger(reader: Reader): bigint {
-  if (peekMajor(reader) === MAJOR.negative) return -1n - readHead(reader, MAJOR.negative);
-  return readHead(reader, MAJOR.uint);
+export function readInteger(reader: Reader): number | bigint {
+  if (peekMajor(reader) === MAJOR.negative) return -1n - BigInt(readArgument(reader, MAJOR.negative));
+  return readArgument(reader, MAJOR.uint);
 }
 
 /** Reads a byte string as a view of a copy of the message: one copy for all texts, and none of the input is kept. */
 export function readBytes(reader: Reader): Uint8Array {
-  const length = Number(readHead(reader, MAJOR.bytes));
+  const length = Number(readArgument(reader, MAJOR.bytes));
   const from = advance(reader, length);
   return reader.copy.subarray(from, from + length);
 }
@@ -115,10 +121,10 @@ function isAscii(bytes: Uint8Array, from: number, to: number): boolean {
 /** Reads a typed array of exactly this many elements into an aligned copy. */
 export function readTypedArray<T extends NumberColumn>(reader: Reader, tag: number | undefined, into: T): T {
   if (tag !== undefined) {
-    const found = readHead(reader, MAJOR.tag);
-    if (found !== BigInt(tag)) throw new Refusal('wrong_tag', `tag ${found}, not ${tag}, before byte ${reader.at}`);
+    const found = Number(readArgument(reader, MAJOR.tag));
+    if (found !== tag) throw new Refusal('wrong_tag', `tag ${found}, not ${tag}, before byte ${reader.at}`);
   }
-  const length = Number(readHead(reader, MAJOR.bytes));
+  const length = Number(readArgument(reader, MAJOR.bytes));
   const from = advance(reader, length);
   if (length !== into.byteLength) {
     throw new Refusal('wrong_length', `${length} bytes, not ${into.byteLength}, before byte ${reader.at}`);

@@ -45,7 +45,8 @@ export function finishHash(hash: number): number {
   return mixed ^ (mixed >>> 13);
 }
 
-function hashBytes(bytes: Uint8Array, from: number, to: number): number {
+/** A hash nobody outside of this process can foresee. */
+export function hashBytes(bytes: Uint8Array, from: number, to: number): number {
   let hash = SEED ^ (to - from);
   let at = from;
   for (; at + 4 <= to; at += 4) {

@@ -2,6 +2,7 @@
  * Rows of one event type as columns. Small messages are gathered into chunks as soon as they are decoded: their own
  * columns, fifty arrays for a few rows each, are let go at once, and a block is joined from few pieces.
  */
+import { isKnownEmpty } from '@bintrail/schemas/batch-arena.ts';
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import {
   type Codes,
@@ -22,7 +23,7 @@ export type Chunk = { readonly columns: readonly Column[] };
 export type Span = { readonly chunk: Chunk; readonly from: number; readonly rows: number };
 
 /** A message of more rows stays as it is: copying it would cost more than it saves. */
-const MAX_GATHERED_ROWS = 256;
+export const MAX_GATHERED_ROWS = 256;
 const FIRST_ROWS = 512;
 /** Enough that a block is made of few, and no more memory than a few messages keep in use. */
 const MAX_CHUNK_ROWS = 8192;
@@ -81,6 +82,8 @@ function append(growing: Growing, batch: Batch): void {
     const { name, width, dictionary } = gatherers[index]!;
     const part = batch.columns.get(name)!;
     const column = columns[index]!;
+    // A chunk is new memory: what is never written is 0.
+    if (dictionary === undefined && isKnownEmpty(part)) continue;
     if (dictionary !== undefined) appendTexts(dictionary, column as TextColumn, rows, part as TextColumn);
     else (column as Uint8Array).set(part as Uint8Array, rows * width);
   }
@@ -102,7 +105,6 @@ function appendTexts(dictionary: Dictionary, { codes }: TextColumn, at: number, 
   const { dict } = part;
   if (dict.length === 1) {
     const code = dictionary.codeOf(dict[0]!);
-    // A chunk is new memory: what is never written is 0.
     if (code !== 0) for (let row = 0; row < part.codes.length; row++) codes[at + row] = code;
     return;
   }

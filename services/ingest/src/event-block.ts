@@ -1,8 +1,14 @@
 /** Turns decoded messages of one event type into one Native block of its table, column by column. */
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { HEADER_COLUMNS, type StoreColumn, storeColumns } from '@bintrail/schemas/clickhouse.ts';
-import { DIGEST_BYTES, isTextKind, NUMBER_FORMATS, type TextColumn } from '@bintrail/schemas/column.ts';
-import type { EventDefinition, Kind } from '@bintrail/schemas/field.ts';
+import {
+  DIGEST_BYTES,
+  isTextKind,
+  NUMBER_FORMATS,
+  type NumberKind,
+  type TextColumn,
+} from '@bintrail/schemas/column.ts';
+import type { EventDefinition, Field, Kind } from '@bintrail/schemas/field.ts';
 import { joinSpans, numberParts, type Span, textParts } from './chunk.ts';
 import {
   type ColumnData,
@@ -83,13 +89,28 @@ function epochs(batches: readonly StoredMessage[], rows: number): BigUint64Array
  * stand for gigabytes of rows.
  */
 export function expandedSizeBytes(definition: EventDefinition, batch: Batch): number {
-  let sizeBytes = 0;
-  for (const { name, kind } of definition.fields) {
-    if (isTextKind(kind)) sizeBytes += textsSizeBytes(batch.columns.get(name) as TextColumn);
-    else if (kind === 'digest') sizeBytes += (batch.columns.get(name) as Uint8Array).length;
-    else sizeBytes += batch.rows * NUMBER_FORMATS[kind].sizeBytes;
-  }
+  const { fixedBytes, texts } = widthsOf(definition);
+  let sizeBytes = batch.rows * fixedBytes;
+  for (const name of texts) sizeBytes += textsSizeBytes(batch.columns.get(name) as TextColumn);
   return sizeBytes;
+}
+
+/** Bytes that all numbers and digests of a row take, and the names of its texts. */
+type Widths = { readonly fixedBytes: number; readonly texts: readonly string[] };
+
+const knownWidths = new WeakMap<EventDefinition, Widths>();
+
+function widthsOf(definition: EventDefinition): Widths {
+  let widths = knownWidths.get(definition);
+  if (widths === undefined) {
+    const fixed = definition.fields.filter(({ kind }) => !isTextKind(kind));
+    const texts = definition.fields.filter(({ kind }) => isTextKind(kind)).map(({ name }) => name);
+    const widthOf = ({ kind }: Field) =>
+      kind === 'digest' ? DIGEST_BYTES : NUMBER_FORMATS[kind as NumberKind].sizeBytes;
+    widths = { fixedBytes: fixed.reduce((sum, field) => sum + widthOf(field), 0), texts };
+    knownWidths.set(definition, widths);
+  }
+  return widths;
 }
 
 function textsSizeBytes({ dict, codes }: TextColumn): number {

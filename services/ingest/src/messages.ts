@@ -1,9 +1,10 @@
 /** Records of the bus as messages: decoded ahead of their plan where there is time, and never twice. */
 import type { Ahead, BusRecord } from '@bintrail/runtime/bus.ts';
+import { type MakeArena, openArena, reusedArena } from '@bintrail/schemas/batch-arena.ts';
 import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { EVENTS } from '@bintrail/schemas/events.ts';
 import type { EventDefinition } from '@bintrail/schemas/field.ts';
-import { chunkOf, createGather, type Gather, type Span } from './chunk.ts';
+import { chunkOf, createGather, type Gather, MAX_GATHERED_ROWS, type Span } from './chunk.ts';
 import { expandedSizeBytes } from './event-block.ts';
 
 /** A record that is no message, and why. */
@@ -29,8 +30,13 @@ export const MAX_BLOCK_BYTES = 64 * 1024 * 1024;
 /** Decoded and not yet asked for: what a plan of ordinary messages takes four times over. */
 const MAX_AHEAD_BYTES = 128 * 1024 * 1024;
 
-export function readMessage(record: BusRecord, gather: Gather = chunkOf): Message | DeadRecord {
-  const decoded = decodeBatch(record.value);
+/** `gather` copies the columns of what `makeArena` uses again. */
+export function readMessage(
+  record: BusRecord,
+  gather: Gather = chunkOf,
+  makeArena: MakeArena = openArena,
+): Message | DeadRecord {
+  const decoded = decodeBatch(record.value, makeArena);
   if (!decoded.ok) return { record, reason: decoded.reason, detail: decoded.detail };
   const { batch } = decoded;
   const definition = EVENTS[batch.type];
@@ -53,6 +59,7 @@ export type MessageReader = Ahead & {
 
 export function createMessageReader(): MessageReader {
   const gather = createGather();
+  const makeArena = reusedArena(MAX_GATHERED_ROWS);
   const waiting = new Map<BusRecord, Message | DeadRecord>();
   let waitingBytes = 0;
   const taken = (record: BusRecord): Message | DeadRecord | undefined => {
@@ -67,14 +74,14 @@ export function createMessageReader(): MessageReader {
       for (const record of records) {
         if (waitingBytes > MAX_AHEAD_BYTES) return;
         if (waiting.has(record)) continue;
-        const message = readMessage(record, gather);
+        const message = readMessage(record, gather, makeArena);
         waiting.set(record, message);
         waitingBytes += sizeOf(message);
       }
     },
     forget: (records) => records.forEach(taken),
     peek: (record) => waiting.get(record),
-    read: (record) => taken(record) ?? readMessage(record, gather),
+    read: (record) => taken(record) ?? readMessage(record, gather, makeArena),
   };
 }
 
