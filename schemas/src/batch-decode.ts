@@ -69,13 +69,12 @@ function readMessage(reader: Reader, makeArena: MakeArena): Batch {
   const fields = fieldsOf(definition);
   const arena = makeArena(definition, rows);
   for (let entry = HEADER_NAMES.length; entry < entries; entry++) {
-    const before = columns.size;
     const key = version === 1 ? readText(reader, MAX_NAME_BYTES) : readCount(reader, MAJOR.uint, MAX_SAFE);
     const field = fields.get(key);
     if (field === undefined)
       throw new Refusal('unknown_key', `${definition.name} has no column ${JSON.stringify(key)}`);
+    if (columns.has(field.name)) throw new Refusal('duplicate_key', `column ${field.name} stands twice`);
     columns.set(field.name, readColumn(reader, arena, field, rows, version));
-    if (columns.size === before) throw new Refusal('duplicate_key', `column ${field.name} stands twice`);
   }
   if (reader.at !== reader.bytes.length) throw new Refusal('trailing_bytes', `message ends at byte ${reader.at}`);
   for (const field of definition.fields) {

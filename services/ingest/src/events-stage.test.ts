@@ -8,6 +8,7 @@ import { blankRow } from '@bintrail/schemas/event-rows.fixture.ts';
 import { EVENTS } from '@bintrail/schemas/events.ts';
 import { createStoreEvents } from './events-stage.ts';
 import { createMessageReader, MAX_BLOCK_BYTES, readMessage } from './messages.ts';
+import { planBlocks } from './plan-blocks.ts';
 import { HEADER, planOf } from './store.fixture.ts';
 
 const { exec, exit, loss } = EVENTS;
@@ -66,6 +67,17 @@ test('what was decoded ahead is taken once, and says the same as what is decoded
   assert.equal(messages.read(record!), ahead);
   assert.equal(messages.peek(record!), undefined);
   assert.deepEqual(facts(messages.read(record!)), facts(ahead!));
+});
+
+test('messages decoded one after the other make the very blocks that each decoded by itself makes', () => {
+  const small = [1, 7, 2, 30].map((rows, n) =>
+    encodeBatch(exit, { ...HEADER, batchSeq: n }, Array(rows).fill(blankRow(exit, { image: `image ${n}`, pid: n }))),
+  );
+  const plan = planOf([...MIXED, ...small]);
+  const messages = createMessageReader();
+  messages.prepare(plan.records);
+  const together = [...planBlocks(plan, new Set(), messages.read)];
+  assert.deepEqual(together, [...planBlocks(plan, new Set())]);
 });
 
 test('decoding ahead stops before messages that stand for many rows fill the memory', () => {
