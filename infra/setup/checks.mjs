@@ -39,10 +39,9 @@ function canWrite(file) {
  *   broker will be run, from jars fetched or not yet; `containers`, `vm`: some containers, a virtual machine will be run;
  *   `base`: the root of the file system to look at
  * @returns {{name, purpose, packages?: object, remedy?: string, always?: boolean, blocks?: string[],
- *   onlyProbes?: boolean, onlyKafka?: boolean, onlyContainers?: boolean, onlyVm?: boolean, onlyOneTest?: boolean}[]}
- *   `packages`: its name by package manager; `always`: nothing works without it; `blocks`: the build tools that cannot
- *   run without it; `onlyProbes`: a replay does without it; `onlyKafka`, `onlyContainers`, `onlyVm`: only the broker, the
- *   containers, the virtual machine of the tests want it; `onlyOneTest`: no ring is skipped, one test is
+ *   only?: 'probes' | 'kafka' | 'containers' | 'vm' | 'one test'}[]} `packages`: its name by package manager; `always`:
+ *   nothing works without it; `blocks`: the build tools that cannot run without it; `only`: who wants it, all but the
+ *   first in tests only: a replay does without probes, and what one test wants skips no ring
  */
 export function findMissing({ mode, env, builds, writes, kafka, containers, vm, base = '/' }) {
   const missing = [...missingPlatform(mode, env), ...missingAccess(writes)];
@@ -96,7 +95,7 @@ const ACCESS = {
 const LINUX = {
   purpose: 'the probes are eBPF programs in the Linux kernel',
   remedy: 'run Bintrail on a Linux machine or in a virtual one',
-  onlyProbes: true,
+  only: 'probes',
 };
 
 const SERVER = {
@@ -122,7 +121,7 @@ const LIBBPF = {
   name: 'libbpf.so.1',
   purpose: 'loads the BPF programs into the kernel',
   packages: { 'apt-get': 'libbpf1', dnf: 'libbpf', apk: 'libbpf', pacman: 'libbpf', zypper: 'libbpf1' },
-  onlyProbes: true,
+  only: 'probes',
 };
 
 const BPF_HEADERS = {
@@ -136,7 +135,7 @@ const BPF_HEADERS = {
     zypper: 'libbpf-devel',
   },
   blocks: ['clang'],
-  onlyProbes: true,
+  only: 'probes',
 };
 
 const KERNEL_HEADERS = {
@@ -150,7 +149,7 @@ const KERNEL_HEADERS = {
     zypper: 'linux-glibc-devel',
   },
   blocks: ['clang'],
-  onlyProbes: true,
+  only: 'probes',
 };
 
 const CLANG_NEED = {
@@ -158,7 +157,7 @@ const CLANG_NEED = {
   purpose: 'compiles the BPF programs of the probe',
   packages: { 'apt-get': 'clang', dnf: 'clang', apk: 'clang', pacman: 'clang', zypper: 'clang' },
   blocks: ['clang'],
-  onlyProbes: true,
+  only: 'probes',
 };
 
 const C_HEADERS = {
@@ -191,21 +190,21 @@ const JAVA = {
     pacman: 'jre-openjdk-headless',
     zypper: 'java-17-openjdk-headless',
   },
-  onlyKafka: true,
+  only: 'kafka',
 };
 
 const MAVEN = {
   name: 'mvn',
   purpose: 'fetches Apache Kafka for the tests (not needed with KAFKA_BROKERS)',
   packages: { 'apt-get': 'maven', dnf: 'maven', apk: 'maven', pacman: 'maven', zypper: 'maven' },
-  onlyKafka: true,
+  only: 'kafka',
 };
 
 const everywhere = (name) => ({ 'apt-get': name, dnf: name, apk: name, pacman: name, zypper: name });
 
 const CONTAINER_PARTS = [
-  { name: 'podman', purpose: 'runs containers for the tests', packages: everywhere('podman'), onlyContainers: true },
-  { name: 'runc', purpose: 'starts the containers of the tests', packages: everywhere('runc'), onlyContainers: true },
+  { name: 'podman', purpose: 'runs containers for the tests', packages: everywhere('podman'), only: 'containers' },
+  { name: 'runc', purpose: 'starts the containers of the tests', packages: everywhere('runc'), only: 'containers' },
   {
     name: 'busybox',
     purpose: 'is what the containers of the tests hold',
@@ -216,13 +215,13 @@ const CONTAINER_PARTS = [
       pacman: 'busybox',
       zypper: 'busybox-static',
     },
-    onlyContainers: true,
+    only: 'containers',
   },
   {
     name: 'rpmbuild',
     purpose: 'makes a package and its database for the tests',
     packages: { 'apt-get': 'rpm', dnf: 'rpm-build', apk: 'rpm', pacman: 'rpm-tools', zypper: 'rpm-build' },
-    onlyContainers: true,
+    only: 'containers',
   },
 ];
 
@@ -230,14 +229,14 @@ const KCAT = {
   name: 'kcat',
   purpose: 'reads the topics in a test as another client than ours (librdkafka)',
   packages: { 'apt-get': 'kcat', apk: 'kcat' },
-  onlyOneTest: true,
+  only: 'one test',
 };
 
 const CBOR2 = {
   name: 'cbor2',
   purpose: "decodes a message in a test as another program than ours (Python's own interpreter)",
   packages: { 'apt-get': 'python3-cbor2', dnf: 'python3-cbor2', apk: 'py3-cbor2', pacman: 'python-cbor2' },
-  onlyOneTest: true,
+  only: 'one test',
 };
 
 /** Of the system's own Python: one that a user brought along may be another. */

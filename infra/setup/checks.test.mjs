@@ -56,7 +56,7 @@ describe('on Linux', { skip: process.platform !== 'linux' && 'this is not Linux'
     assert.match(command, / default-jre-headless maven kcat python3-cbor2$/);
     write(path.join(commands, 'java'), '', 0o755);
     // Two tests do without these.
-    assert.ok(of({ fetched: true }).every(({ onlyOneTest }) => onlyOneTest));
+    assert.ok(of({ fetched: true }).every(({ only }) => only === 'one test'));
     write(path.join(commands, 'kcat'), '', 0o755);
     write(path.join(base, 'usr/lib/python3/dist-packages/cbor2/__init__.py'), '');
     assert.deepEqual(names(of({ fetched: true })), []);
@@ -70,7 +70,7 @@ describe('on Linux', { skip: process.platform !== 'linux' && 'this is not Linux'
     assert.deepEqual(findMissing(context), []);
     const missing = findMissing({ ...context, containers: true });
     assert.deepEqual(names(missing), ['busybox']);
-    assert.ok(missing.every(({ onlyContainers }) => onlyContainers));
+    assert.ok(missing.every(({ only }) => only === 'containers'));
   });
 
   test("a virtual machine for the tests wants Debian's apt and dpkg, and QEMU and gcc from there", (t) => {

@@ -13,7 +13,12 @@ const TURBO = 'turbo';
 /** What `node --test` prints after its counts. */
 const END_OF_TESTS = /^ℹ duration_ms /;
 
-/** `lacks`: which of the missing needs this ring cannot do without; without it, the ring runs on any machine. */
+/**
+ * `needs`: of whom what is missing keeps this ring from running (`only` in checks.mjs; ANYBODY: what says nothing of the
+ * kind); without it, the ring runs on any machine.
+ */
+const ANYBODY = 'anybody';
+const PROBES = [ANYBODY, 'probes'];
 const RINGS = [
   { title: 'types and lint', args: ['typecheck', 'lint'], tasksAtATime: TASKS_AT_A_TIME },
   {
@@ -22,28 +27,18 @@ const RINGS = [
     tasksAtATime: TASKS_AT_A_TIME,
   },
   // Alone: three brokers and the processes that get killed fill a small machine.
-  { title: 'kafka', args: ['test:kafka', '--filter=@bintrail/test'], tasksAtATime: 1, lacks: (need) => need.onlyKafka },
-  // Alone: a whole fleet's pipeline, killed piece by piece. Needs what the kafka ring and the end to end ring need.
+  { title: 'kafka', args: ['test:kafka', '--filter=@bintrail/test'], tasksAtATime: 1, needs: ['kafka'] },
+  // Alone: a whole fleet's pipeline, killed piece by piece.
   {
     title: 'fault drills',
     args: ['test:faults', '--filter=@bintrail/test'],
     tasksAtATime: 1,
-    lacks: (need) => !need.onlyContainers && !need.onlyVm && !need.onlyOneTest,
+    needs: [...PROBES, 'kafka'],
   },
   // Alone: these load probes into this machine's kernel and measure what it does.
-  {
-    title: 'end to end',
-    args: ['test', '--filter=@bintrail/test'],
-    tasksAtATime: 1,
-    lacks: (need) => !need.onlyKafka && !need.onlyContainers && !need.onlyVm && !need.onlyOneTest,
-  },
+  { title: 'end to end', args: ['test', '--filter=@bintrail/test'], tasksAtATime: 1, needs: PROBES },
   // Alone: all it does is translated, and its tests have little time to spare.
-  {
-    title: 'virtual machine',
-    args: ['test:vm', '--filter=@bintrail/test'],
-    tasksAtATime: 1,
-    lacks: (need) => !need.onlyKafka && !need.onlyContainers && !need.onlyOneTest,
-  },
+  { title: 'virtual machine', args: ['test:vm', '--filter=@bintrail/test'], tasksAtATime: 1, needs: [...PROBES, 'vm'] },
 ];
 
 /**
@@ -54,7 +49,7 @@ export async function runRings(root, node, env, missing) {
   const total = { passed: 0, failed: 0, skipped: 0 };
   const skips = [];
   for (const ring of RINGS) {
-    const lacking = ring.lacks ? missing.filter(ring.lacks) : [];
+    const lacking = missing.filter(({ only = ANYBODY }) => ring.needs?.includes(only));
     if (lacking.length > 0) {
       total.skipped += 1;
       skips.push(`${ring.title}: this machine lacks ${lacking.map((need) => need.name).join(', ')} (see above)`);

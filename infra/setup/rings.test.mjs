@@ -102,12 +102,12 @@ describe('rings under the real turbo', { skip }, () => {
   });
 
   test('what only one test wants skips no ring', (t) => {
-    const { stdout } = runRings(makeRings(t, PASSES), [{ name: 'kcat', onlyOneTest: true }]);
+    const { stdout } = runRings(makeRings(t, PASSES), [{ name: 'kcat', only: 'one test' }]);
     assert.doesNotMatch(stdout, /this machine lacks/);
   });
 
   test('what only the broker of the tests lacks skips the kafka ring and the drills, and no other', (t) => {
-    const { stdout, lastLine } = runRings(makeRings(t, PASSES), [{ name: 'mvn', onlyKafka: true }]);
+    const { stdout, lastLine } = runRings(makeRings(t, PASSES), [{ name: 'mvn', only: 'kafka' }]);
     assert.match(stdout, /^ {2}kafka: this machine lacks mvn/m);
     assert.match(stdout, /^ {2}fault drills: this machine lacks mvn/m);
     assert.doesNotMatch(stdout, /end to end: this machine lacks/);
@@ -115,7 +115,7 @@ describe('rings under the real turbo', { skip }, () => {
   });
 
   test('what only the virtual machine lacks skips its ring, and no other', (t) => {
-    const { stdout, lastLine } = runRings(makeRings(t, PASSES), [{ name: 'qemu-system-x86_64', onlyVm: true }]);
+    const { stdout, lastLine } = runRings(makeRings(t, PASSES), [{ name: 'qemu-system-x86_64', only: 'vm' }]);
     assert.match(stdout, /^ {2}virtual machine: this machine lacks qemu-system-x86_64/m);
     assert.equal(lastLine, '5 passed, 0 failed, 1 skipped', stdout);
   });

@@ -54,7 +54,7 @@ export async function main(argv, env) {
     const missing = await setUp(root, command.mode, env);
     if (missing.length > 0) console.error(describeMissing(missing, env));
     if (missing.some((need) => command.mode !== 'test' || need.always)) {
-      if (command.mode === 'start' && missing.some((need) => need.onlyProbes)) console.error(REPLAY_OFFER);
+      if (command.mode === 'start' && missing.some((need) => need.only === 'probes')) console.error(REPLAY_OFFER);
       process.exitCode = EX_CONFIG;
       return;
     }
@@ -100,11 +100,11 @@ async function setUp(root, mode, env) {
   for (const build of builds) {
     if (!missing.some((need) => need.blocks?.includes(build.tool))) await runBuild(build, env);
   }
-  if (kafka && !missing.some((need) => need.onlyKafka)) {
+  if (kafka && !missing.some((need) => need.only === 'kafka')) {
     const failed = await fetchKafka(root, env).catch(toleratedInTests(mode));
     if (failed) missing.push(NO_KAFKA);
   }
-  if (vm && !missing.some((need) => need.onlyVm)) {
+  if (vm && !missing.some((need) => need.only === 'vm')) {
     const failed = await fetchVm(root, env).catch(toleratedInTests(mode));
     if (failed) missing.push(NO_VM_KERNEL);
   }
@@ -116,14 +116,14 @@ const NO_KAFKA = {
   name: 'Apache Kafka',
   purpose: 'Maven could not fetch it (its words are above)',
   remedy: 'give Maven a way to its repository, or set KAFKA_BROKERS to a broker for tests',
-  onlyKafka: true,
+  only: 'kafka',
 };
 
 const NO_VM_KERNEL = {
   name: "Debian's cloud kernel",
   purpose: 'apt-get could not fetch it for the virtual machine of the tests (its words are above)',
   remedy: "give apt a way to Debian's packages",
-  onlyVm: true,
+  only: 'vm',
 };
 
 /** Rings that do without what could not be installed still run. */

@@ -22,28 +22,28 @@ export function missingForVm(env) {
 const X86 = {
   purpose: "the tests' virtual machine runs Debian's kernel for one",
   remedy: 'run that ring of tests on such a machine',
-  onlyVm: true,
+  only: 'vm',
 };
 
 const DEBIAN = {
   name: 'apt-get',
   purpose: "fetches Debian's kernel for the virtual machine of the tests",
   remedy: 'run that ring of tests on Debian',
-  onlyVm: true,
+  only: 'vm',
 };
 
 const QEMU = {
   name: 'qemu-system-x86_64',
   purpose: "runs the tests' virtual machine",
   packages: { 'apt-get': 'qemu-system-x86' },
-  onlyVm: true,
+  only: 'vm',
 };
 
 const GCC = {
   name: 'gcc',
   purpose: "is copied to the tests' virtual machine, where they compile what they run",
   packages: { 'apt-get': 'gcc' },
-  onlyVm: true,
+  only: 'vm',
 };
 
 /** Where the kernel and its modules lie as their package has them, and busybox; may not exist yet. */
