@@ -72,3 +72,5 @@ SELECT toYYYYMM(ingested_at) AS ingest_month,
   if(step = 1, d.digest_reason, 'pending') AS digest_reason,
   step * (1 + toInt64(d.repeats)) AS n, event_ts AS first_seen, event_ts AS last_seen
 FROM digest_events AS d ARRAY JOIN [1, -1] AS step WHERE NOT bitTest(flags, 6);
+
+ALTER TABLE digest_events COMMENT COLUMN IF EXISTS role 'Role in the resolved event; of an exec always exec.';
