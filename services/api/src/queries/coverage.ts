@@ -43,7 +43,7 @@ export async function windowCoverage(
   const [gaps, [counted], stored] = await Promise.all([
     gapsByNode(store, window, node).then(sumOfGaps),
     store.query<{ seen: string; lost: string }>(
-      `SELECT sumIf(seen_in, place = 'ring') AS seen, sumIf(lost_in, ${IS_EVENT}) AS lost FROM (
+      `SELECT sumIf(seen_in, place = 'ring' AND ${IS_EVENT}) AS seen, sumIf(lost_in, ${IS_EVENT}) AS lost FROM (
          SELECT event_type, place, ${IN_COUNTER('seen')} AS seen_in, ${IN_COUNTER('lost')} AS lost_in
          FROM coverage WHERE minute < toDateTime({until_s:UInt32}, 'UTC') ${onNode}
          GROUP BY node, boot, probe_epoch, event_type, place, cpu)`,
