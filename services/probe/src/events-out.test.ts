@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Transient } from '@bintrail/runtime/errors.ts';
 import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
+import { EVENTS } from '@bintrail/schemas/events.ts';
+import { numberAt } from '@bintrail/schemas/row.ts';
 import { createEventsOut, type Row } from './events-out.ts';
+
+const ZEROS = { text: '', bytes: '', digest: '', u64: 0n, time: 0n, u8: 0, u16: 0, u32: 0, i32: 0 } as const;
 
 function exitRow(pid: number): Row<'exit'> {
   return {
@@ -88,4 +92,26 @@ test('what does not fit the buffer is counted as dropped, the newest first', asy
     batches.map(({ batchSeq }) => batchSeq),
     batches.map((_, index) => index),
   );
+});
+
+test('a late digest goes the way of its row: dropped with it, kept with it', async () => {
+  const { out, batches } = collector(1, 1024 * 1024);
+  const zeros = (name: 'exec' | 'digest') =>
+    Object.fromEntries(EVENTS[name].fields.map((field) => [field.name, ZEROS[field.kind]])) as never as Row<'exec'>;
+  const ofImage = (pid: number) => ({ pid, start_ns: BigInt(pid), self_exec_id: 1, path: `/p${pid}` });
+  for (let pid = 0; pid < 60; pid++) {
+    const argv = String(pid).padEnd(40_000, 'x');
+    out.add('exec', { ...zeros('exec'), ...ofImage(pid), argv, digest_reason: 'pending' });
+  }
+  for (let pid = 0; pid < 60; pid++)
+    out.add('digest', { ...(zeros('digest') as never as Row<'digest'>), ...ofImage(pid), role: 'exec' });
+  await out.close();
+  await out.flush();
+  const pids = (type: string) =>
+    batches.flatMap((batch) =>
+      batch.type === type ? Array.from({ length: batch.rows }, (_, row) => numberAt(batch, 'pid', row)) : [],
+    );
+  assert.ok(pids('exec').length > 10 && pids('exec').length < 40, `${pids('exec').length} of 40 KB each in 1 MiB`);
+  assert.deepEqual(pids('digest'), pids('exec'));
+  assert.equal(out.dropped().get('digest'), out.dropped().get('exec'));
 });

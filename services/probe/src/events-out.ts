@@ -5,6 +5,7 @@ import { addRow, type BatchColumns, clearColumns, openColumns } from '@bintrail/
 import { encodeColumns } from '@bintrail/schemas/batch-encode.ts';
 import { EVENTS, type EventName } from '@bintrail/schemas/events.ts';
 import type { RowOf } from '@bintrail/schemas/field.ts';
+import { createOrphans } from './orphans.ts';
 
 export type Row<N extends EventName> = RowOf<(typeof EVENTS)[N]>;
 
@@ -46,6 +47,7 @@ export function createEventsOut(options: EventsOutOptions): EventsOut {
   const gathered = new Map<EventName, BatchColumns>();
   const queue: Waiting[] = [];
   const dropped = new Map<EventName, bigint>();
+  const orphans = createOrphans();
   let waitingBytes = 0;
   let batchSeq = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -63,6 +65,7 @@ export function createEventsOut(options: EventsOutOptions): EventsOut {
       }
     }
   };
+  const drop = (name: EventName, rows: number) => dropped.set(name, (dropped.get(name) ?? 0n) + BigInt(rows));
   const enqueue = (name: EventName, columns: BatchColumns, from: number, to: number) => {
     const header = { node: options.node, boot: options.boot, probeEpoch: options.probeEpoch, batchSeq };
     const value = encodeColumns(columns, header, from, to);
@@ -71,21 +74,33 @@ export function createEventsOut(options: EventsOutOptions): EventsOut {
       enqueue(name, columns, from, half);
       enqueue(name, columns, half, to);
     } else if (waitingBytes + value.length > maxWaitingBytes) {
-      dropped.set(name, (dropped.get(name) ?? 0n) + BigInt(to - from));
+      drop(name, to - from);
+      orphans.note(value);
     } else {
       batchSeq += 1;
       waitingBytes += value.length;
       queue.push({ name, rows: to - from, value });
     }
   };
+  /** After all others: only then is it known which of their rows were dropped. */
+  const flushDigests = () => {
+    const columns = gathered.get('digest');
+    if (columns === undefined || columns.rows === 0) return;
+    const ranges = orphans.kept(columns);
+    const kept = ranges.reduce((rows, [from, to]) => rows + to - from, 0);
+    if (kept < columns.rows) drop('digest', columns.rows - kept);
+    for (const [from, to] of ranges) enqueue('digest', columns, from, to);
+    clearColumns(columns);
+  };
   const flush = (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
     for (const [name, columns] of gathered) {
-      if (columns.rows === 0) continue;
+      if (columns.rows === 0 || name === 'digest') continue;
       enqueue(name, columns, 0, columns.rows);
       clearColumns(columns);
     }
+    flushDigests();
     sending ??= send()
       .catch(options.onFatal)
       .finally(() => {
