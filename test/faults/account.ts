@@ -159,6 +159,7 @@ export function toldAll({ real }: Taken, filledAtMs: readonly number[], say: (li
       ? []
       : [`the run of ${epochMs} was handed ${sent} and told ${rows}, ${dropped} dropped`],
   );
+  const unsaid = runs.at(-1)?.inOrder ? [] : ['the probe was asked to end, and its last word did not come'];
   const filled = filledAtMs.map((atMs) => runs.findLast(({ epochMs }) => epochMs < atMs)!);
   const silent = filled.filter(({ inOrder, dropped }) => inOrder && dropped === 0);
   const dropped = runs.reduce((sum, run) => sum + run.dropped, 0);

@@ -1,6 +1,7 @@
 /** Waits until nothing is under way any more, for so long and no longer, and says what it waited for. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { TOPICS } from '@bintrail/schemas/topics.ts';
+import { eventually } from '../src/e2e/bintrail.ts';
 import type { System } from './system.ts';
 
 const QUIET_MS = 90_000;
@@ -20,6 +21,13 @@ export async function quiet(system: System): Promise<void> {
     if (performance.now() > untilMs) throw new Error(`not quiet within ${QUIET_MS} ms: ${left.join(', ')}`);
     await delay(300);
   }
+}
+
+/** Waits until the probe's outbox is empty: what is left in it at a stop is told by the next probe. */
+export async function handedOver({ health }: System): Promise<void> {
+  await eventually("the probe's outbox is empty", QUIET_MS, async () =>
+    (await health('probe').catch(() => undefined))?.outbox === 0 ? true : undefined,
+  );
 }
 
 async function leftToDo({ bus, health }: System): Promise<string[]> {

@@ -8,7 +8,7 @@ import * as account from './account.ts';
 import { createFleetSender, type FleetSender } from './fleet-sender.ts';
 import { inject } from './inject.ts';
 import { type Drill, describeDrill, type Pace, planDrills, type ServiceName } from './plan.ts';
-import { quiet } from './quiet.ts';
+import { handedOver, quiet } from './quiet.ts';
 import { type System, startSystem, up } from './system.ts';
 import { takeFromBus } from './taken.ts';
 import { alertedOnce, foundOnce, kept } from './told.ts';
@@ -104,6 +104,7 @@ async function takeAccount(world: World, isLast: boolean): Promise<string[]> {
   await system.brokers.allStarted();
   for (const name of system.crews.keys()) await up(system, name as ServiceName);
   const sent = await fleet.pause();
+  await handedOver(system);
   const [probe] = system.crews.get('probe')!;
   const code = await probe!.stop();
   await quiet(system);
