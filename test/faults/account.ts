@@ -168,6 +168,7 @@ export function toldAll({ real }: Taken, filledAtMs: readonly number[], say: (li
   );
   return [
     ...complaints,
+    ...unsaid,
     ...silent.map(({ epochMs }) => `the outbox of ${epochMs} was filled, and nothing was dropped`),
   ];
 }
