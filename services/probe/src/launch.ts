@@ -2,11 +2,12 @@
  * How root starts the probe's process: as a user of its own with five capabilities and nothing else, and small, as it is
  * there for as long as the machine runs.
  */
-import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import type { User } from '@bintrail/runtime/privileges.ts';
+import type { SocketSetting } from './containers/sources.ts';
 import { missingCapabilities, PROBE_CAPABILITIES } from './host.ts';
 
 export const PROBE_MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
@@ -29,16 +30,24 @@ const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(p
 
 /**
  * The command that runs the one given to it in its own place: as this user, with the probe's capabilities in every set
- * (ambient too, which is what survives an exec) and in the bounding set no others. Empty, as it is then the probe that
+ * (ambient too, which is what survives an exec), in the bounding set no others, and in the groups of these sockets. Empty, as it is then the probe that
  * says what is missing, when this process lacks some itself. Throws SetupError without setpriv.
  */
-export function probeCommand({ uid, gid }: User): string[] {
+export function probeCommand({ uid, gid }: User, sockets: readonly SocketSetting[] = []): string[] {
   if (missingCapabilities(readFileSync('/proc/self/status', 'utf8')).length > 0) return [];
   if (SETPRIV === undefined) throw new SetupError('setpriv is missing', 'install util-linux');
   const capabilities = PROBE_CAPABILITIES.map((name) => `+${name.slice('CAP_'.length).toLowerCase()}`);
   const set = ['-all', ...capabilities].join(',');
   const sets = ['--inh-caps', '--ambient-caps', '--bounding-set'].map((option) => `${option}=${set}`);
-  return [SETPRIV, `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...sets, '--no-new-privs'];
+  const groups = socketGroups(sockets);
+  const others = groups.length === 0 ? '--clear-groups' : `--groups=${groups.join(',')}`;
+  return [SETPRIV, `--reuid=${uid}`, `--regid=${gid}`, others, ...sets, '--no-new-privs'];
+}
+
+/** Groups that may ask the container runtimes for names: of none of the five capabilities does connecting take notice. */
+export function socketGroups(sockets: readonly SocketSetting[]): number[] {
+  const found = sockets.map(({ path }) => statSync(path, { throwIfNoEntry: false }));
+  return [...new Set(found.flatMap((stats) => (stats?.isSocket() ? stats.gid : [])))];
 }
 
 const BPF_FS_MAGIC = 0xcafe_4a11;

@@ -7,6 +7,7 @@ import { chmodSync, existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CENSUS_FOLDER } from '@bintrail/probe/census.ts';
+import { containerSockets, DEFAULT_SOCKETS } from '@bintrail/probe/containers/sources.ts';
 import { ownFolders, PROBE_MAIN, PROBE_NODE_OPTIONS, probeCommand, probeEnvironment } from '@bintrail/probe/launch.ts';
 import { optional, readConfig, setting, text } from '@bintrail/runtime/config.ts';
 import { SetupError, Transient } from '@bintrail/runtime/errors.ts';
@@ -53,6 +54,7 @@ async function start(): Promise<void> {
     clickHouseUrl: optional('CLICKHOUSE_URL', text),
     webhookUrl: optional('SLACK_WEBHOOK_URL', text),
     censusFolder: setting('BINTRAIL_CENSUS', text, CENSUS_FOLDER),
+    sockets: setting('BINTRAIL_CONTAINER_SOCKETS', containerSockets, DEFAULT_SOCKETS),
   });
   const server = readServer(mode, config.clickHouseUrl);
   const user = systemUser('bintrail');
@@ -75,7 +77,8 @@ async function start(): Promise<void> {
   backend.send({ kind: 'start', mode, store, homeDir: home.reachablePath, tokenPath, user });
   const asProbe = probeUser && user && { uid: probeUser.uid, gid: user.gid };
   if (asProbe !== undefined) ownFolders(asProbe, config.censusFolder);
-  const probeReady = mode === 'live' ? startProbe(backend, withoutSecrets(env), asProbe) : undefined;
+  const command = asProbe === undefined ? [] : probeCommand(asProbe, config.sockets);
+  const probeReady = mode === 'live' ? startProbe(backend, withoutSecrets(env), command) : undefined;
   const [{ url, hasToken, tokenNote }, probe] = await Promise.all([backendReady, probeReady]);
   const storeName = server ? `ClickHouse at ${new URL(server.url).host}` : 'embedded ClickHouse';
   const slack = config.webhookUrl !== undefined;
@@ -112,10 +115,13 @@ function readServer(mode: Mode, clickHouseUrl: string | undefined): StoreOptions
   );
 }
 
-async function startProbe(backend: Backend, env: NodeJS.ProcessEnv, user: User | undefined): Promise<Facts['probe']> {
+async function startProbe(
+  backend: Backend,
+  env: NodeJS.ProcessEnv,
+  command: readonly string[],
+): Promise<Facts['probe']> {
   // Not at its usual port: it may run as a service beside this.
   const probeEnv = probeEnvironment({ BINTRAIL_OPS_PORT: '0', ...env });
-  const command = user === undefined ? [] : probeCommand(user);
   const how = { nodeOptions: PROBE_NODE_OPTIONS, command };
   const probe = startChild<never, FromProbe>('the probe', PROBE_MAIN, probeEnv, how);
   shutdown.onClose('probe', probe.stop);

@@ -12,6 +12,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -130,3 +131,20 @@ for (const [lacking, { without, refused }] of Object.entries(refusals)) {
     assert.deepEqual(JSON.parse(stdout), refused);
   });
 }
+
+test('it may ask at the sockets of container runtimes, by their groups', { skip }, async (t) => {
+  const path = join(folder, 'runtime.sock');
+  const runtime = createServer((connection) => connection.end('asked')).listen(path);
+  await once(runtime, 'listening');
+  t.after(() => runtime.close());
+  chownSync(path, 0, 12_345);
+  chmodSync(path, 0o660);
+  const ask = `require('node:net').connect(${JSON.stringify(path)}).on('data', (text) => process.stdout.write(text))
+    .on('error', (error) => process.stdout.write(error.code))`;
+  const answer = async (sockets: Parameters<typeof probeCommand>[1]) => {
+    const [command = '', ...args] = [...probeCommand(NOBODY, sockets), process.execPath, '-e', ask];
+    return (await run(command, args)).stdout;
+  };
+  assert.equal(await answer([{ runtime: 'podman', path }]), 'asked');
+  assert.equal(await answer([{ runtime: 'podman', path: '/nonexistent' }]), 'EACCES');
+});
