@@ -73,7 +73,7 @@ export function findMissing({ mode, env, builds, writes, kafka, containers, vm, 
 
 function* missingPlatform(mode, env) {
   if (process.platform !== 'linux') {
-    if (mode === 'start') yield { ...LINUX, name: `Linux (this is ${process.platform})` };
+    if (mode === 'start' || mode === 'probe') yield { ...LINUX, name: `Linux (this is ${process.platform})` };
     if (mode === 'replay' && !env.CLICKHOUSE_URL) yield SERVER;
   } else if (!['x64', 'arm64'].includes(process.arch)) {
     yield { ...PROCESSOR, name: `an x86_64 or arm64 processor (this is ${process.arch})` };

@@ -46,7 +46,13 @@ export function missingDependencies(root, mode, env) {
     });
   }
   const engine = `node_modules/@chdb/lib-linux-${process.arch}-gnu/libchdb.so`;
-  if (mode !== 'run' && process.platform === 'linux' && !env.CLICKHOUSE_URL && !existsSync(path.join(root, engine))) {
+  if (
+    mode !== 'run' &&
+    mode !== 'probe' &&
+    process.platform === 'linux' &&
+    !env.CLICKHOUSE_URL &&
+    !existsSync(path.join(root, engine))
+  ) {
     missing.push({
       name: engine,
       purpose: 'the embedded ClickHouse, which npm could not bring (it exists for glibc only)',

@@ -18,21 +18,27 @@ const EX_CONFIG = 78;
 
 const USAGE = `usage: node infra/setup/entry.mjs start [--replay] [arguments of Bintrail]
        node infra/setup/entry.mjs test
+       node infra/setup/entry.mjs probe
        node infra/setup/entry.mjs run <file> [arguments]`;
 
 const PROGRAM = 'services/standalone/src/main.ts';
+const PROBE = 'services/probe/src/main.ts';
 
 /** What to offer where probes cannot run. */
 const REPLAY_OFFER = 'npm start -- --replay shows it on a recorded sample';
 
-/** `replay` is a start without probes. @returns {{mode: 'start'|'replay'|'test'|'run', file?: string, args: string[]} | {error: string}} */
+/**
+ * `replay` is a start without probes, `probe` one of nothing else.
+ * @returns {{mode: 'start'|'replay'|'test'|'probe'|'run', file?: string, args: string[]} | {error: string}}
+ */
 export function parseCommand([mode, ...args]) {
   if (mode === 'start') return { mode: args.includes('--replay') ? 'replay' : mode, file: PROGRAM, args };
+  if (mode === 'probe') return { mode, file: PROBE, args };
   if (mode === 'test')
     return args.length === 0 ? { mode, args } : { error: `test takes no arguments: ${args.join(' ')}` };
   if (mode === 'run')
     return args.length > 0 ? { mode, file: args[0], args: args.slice(1) } : { error: 'run: which file?' };
-  return { error: mode === undefined ? 'start, test or run?' : `unknown command: ${mode}` };
+  return { error: mode === undefined ? 'start, test, probe or run?' : `unknown command: ${mode}` };
 }
 
 /**
@@ -71,7 +77,9 @@ export async function main(argv, env) {
 async function setUp(root, mode, env) {
   const onlyPackages = mode === 'run' || process.platform !== 'linux';
   const stale = onlyPackages ? [] : staleBuilds(root, env);
-  const builds = mode === 'replay' ? stale.filter((build) => build.tool !== 'clang') : stale;
+  // A replay compiles no probe, and a node that runs but the probe no store.
+  const unused = { replay: 'clang', probe: 'cc' }[mode];
+  const builds = stale.filter((build) => build.tool !== unused);
   const installs = !dependenciesAreCurrent(root);
   const folders = [...(installs ? ['node_modules'] : []), ...builds.map((build) => path.dirname(build.output))];
   const kafka = wantsKafka(root, mode, env) ? { fetched: kafkaIsFetched(root) } : undefined;

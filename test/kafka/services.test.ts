@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -122,7 +123,12 @@ describe('services as processes over Kafka and ClickHouse', () => {
     const location = await newLocation();
     const connection = connectionOf(location);
     await ensureTopics(connection, topicShapes({ partitions: 1, retentionMs: 3_600_000 }), log);
-    const env = { ...settings, KAFKA_PREFIX: connection.prefix, BINTRAIL_PORT: '0', BINTRAIL_HOME: location };
+    const env = {
+      ...settings,
+      KAFKA_PREFIX: connection.prefix,
+      BINTRAIL_PORT: '0',
+      BINTRAIL_HOME: join(location, 'new'),
+    };
     const api = await startService(t, 'api', env);
     const notify = await startService(t, 'notify', env);
     for (const { url } of [api, notify]) assert.equal((await fetch(`${url}/readyz`)).status, 200);

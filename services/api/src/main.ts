@@ -3,6 +3,7 @@
  * BINTRAIL_HOME, where the first token goes. One copy alone writes approvals, actions and tokens; any others have
  * BINTRAIL_API_WRITER, its address, and only read.
  */
+import { mkdirSync } from 'node:fs';
 import { migrateWhenUp } from '@bintrail/ingest/migrate-when-up.ts';
 import { httpUrl, optional, port, readConfig, required, setting, text } from '@bintrail/runtime/config.ts';
 import { runService } from '@bintrail/runtime/service.ts';
@@ -33,6 +34,7 @@ await runService({ name: 'api', opsPort: 7071, topic: TOPICS.policy }, async ({ 
   shutdown.onClose('store', store.close);
   await migrateWhenUp(store, options.cluster, log);
   const { adminTokenHash, homeDir } = config;
+  if (adminTokenHash === undefined) mkdirSync(homeDir, { recursive: true, mode: 0o700 });
   // Told to whoever asks: without a name and password that may stand in it.
   const writerUrl = config.writer && `${config.writer.origin}${config.writer.pathname.replace(/\/+$/, '')}`;
   const api = await openApi({
