@@ -21,15 +21,15 @@ const PROGRAM = 'program';
 /** Undefined while this kernel has no overlays: asking would load them. */
 export function testOverlayMarks(libc: Libc): OverlayMarks | undefined {
   if (!/\toverlay$/m.test(readFileSync('/proc/filesystems', 'utf8'))) return undefined;
-  const folder = mkdtempSync(join(tmpdir(), 'bintrail-overlay-'));
+  const folder = makeFolder();
+  if (folder === undefined) return untried(`no folder can be made in ${tmpdir()}`);
   try {
     const layers = ['one', 'two'].map((name) => join(folder, name));
     for (const layer of layers) mkdirSync(layer);
     // Opened for execution, and then refused for want of its interpreter: nothing runs.
     writeFileSync(join(layers[0]!, PROGRAM), '#!/nonexistent/bintrail\n', { mode: 0o755 });
     const mount = mountOverlay(libc, layers);
-    if (typeof mount !== 'number')
-      return { own: true, words: `marked themselves; what sees them could not be tried: ${mount.refused}` };
+    if (typeof mount !== 'number') return untried(mount.refused);
     try {
       return isSeenBelow(libc, mount, layers[0]!)
         ? { own: false, words: 'seen by the marks on the filesystems below them (tried)' }
@@ -39,6 +39,20 @@ export function testOverlayMarks(libc: Libc): OverlayMarks | undefined {
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function untried(why: string): OverlayMarks {
+  return { own: true, words: `marked themselves; what sees them could not be tried: ${why}` };
+}
+
+/** Undefined where everything is read-only or full. */
+function makeFolder(): string | undefined {
+  try {
+    return mkdtempSync(join(tmpdir(), 'bintrail-overlay-'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).errno === undefined) throw error;
+    return undefined;
   }
 }
 
