@@ -8,15 +8,34 @@ export const RULES = [
   'library-writable-while-mapped',
   'hash-missing',
   'probe-silent',
+  'dropped-executable',
+  'modified-after-start',
 ] as const;
 export type Rule = (typeof RULES)[number];
+
+/** Rules that speak of no sighting: there is nothing to judge again, and no approval lifts them. */
+export const UNJUDGED_RULES: readonly Rule[] = ['probe-silent', 'modified-after-start'];
 
 export const SEVERITIES = ['critical', 'high', 'medium', 'low'] as const;
 
 const DIGEST = /^[0-9a-f]{64}$/;
-const MAX_TIME_NS = 2n ** 63n - 1n;
+/** What the store's times can hold. */
+export const MAX_TIME_NS = 2n ** 63n - 1n;
+const timeNs = z
+  .string()
+  .regex(/^\d{1,19}$/, { abort: true })
+  .refine((digits) => BigInt(digits) <= MAX_TIME_NS);
 
 const processSchema = z.object({ exec_id: z.string(), pid: z.int(), path: z.string(), argv: z.array(z.string()) });
+
+/** The program that last wrote the file, as far as it is known. */
+const writerSchema = z.object({
+  exec_id: z.string(),
+  path: z.string(),
+  argv: z.array(z.string()),
+  uid: z.int().nullable().describe('null where detect has not seen it start'),
+  ts_ns: timeNs.describe('when it wrote, nanoseconds since the epoch, decimal'),
+});
 
 /** What was seen first, copied from the event that led to the finding. Texts are printable, arguments redacted. */
 export const evidenceSchema = z.object({
@@ -27,6 +46,7 @@ export const evidenceSchema = z.object({
   package_match: z.string(),
   image: z.string(),
   flags: z.array(z.string()),
+  written_by: writerSchema.optional().describe('absent where the writer of the file is not known'),
   exec: z.object({
     exec_id: z.string(),
     parent_exec_id: z.string(),
@@ -56,11 +76,7 @@ export const findingSchema = z.object({
   path: z.string(),
   role: z.string(),
   node: z.string(),
-  ts_ns: z
-    .string()
-    .regex(/^\d{1,19}$/, { abort: true })
-    .refine((digits) => BigInt(digits) <= MAX_TIME_NS)
-    .describe('nanoseconds since the epoch, decimal'),
+  ts_ns: timeNs.describe('nanoseconds since the epoch, decimal'),
   policy_revision: z.int().min(0).describe('approvals known when it was judged'),
   evidence: evidenceSchema,
 });

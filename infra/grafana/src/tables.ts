@@ -5,6 +5,7 @@ export const TABLES = {
   execs: EVENTS.exec.table,
   loads: EVENTS.load.table,
   digests: EVENTS.digest.table,
+  changes: EVENTS.file.table,
   heartbeats: EVENTS.heartbeat.table,
   sightings: 'sightings',
   sightingNodes: 'sighting_nodes',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { RULES } from '@bintrail/schemas/finding.ts';
+import { RULES, UNJUDGED_RULES } from '@bintrail/schemas/finding.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import type { Sighting } from '@bintrail/schemas/sighting.ts';
 import fc from 'fast-check';
@@ -18,6 +18,9 @@ const MISMATCH = { ...CURL, package_match: 'mismatch' } as const;
 const MATCH = { ...CURL, package_match: 'match' } as const;
 const absent = (digest_reason: Sighting['digest_reason']) =>
   ({ sha256: '', digest_strength: '', digest_reason }) as const;
+
+const DROPPED = flagBit('dropped');
+const SERVICE = { workload: 'systemd/app.service' };
 
 function found(part: Partial<Sighting>, by = [] as (typeof ALLOW)[], flags = 0) {
   const sighting = sightingOf(part);
@@ -74,6 +77,30 @@ const CASES: [string, ReturnType<typeof found>, [string, string, string] | undef
   ['setuid, denied', found({}, [DENY], flagBit('setuid')), ['denied-digest', 'critical', `sha256:${SHA256[0]}`]],
   ['setuid, no digest', found(absent('timeout'), [], flagBit('setuid')), ['hash-missing', 'medium', 'path:/opt/a']],
   ['setuid, approved', found({}, [ALLOW], flagBit('setuid')), undefined],
+  ['dropped by a service', found(SERVICE, [], DROPPED), ['dropped-executable', 'high', `sha256:${SHA256[0]}`]],
+  [
+    'dropped in a container',
+    found({ workload: 'container/podman/x', role: 'library' }, [], DROPPED),
+    ['dropped-executable', 'high', `sha256:${SHA256[0]}`],
+  ],
+  [
+    'dropped, no digest',
+    found({ ...SERVICE, ...absent('vanished') }, [], DROPPED),
+    ['dropped-executable', 'high', 'path:/opt/a'],
+  ],
+  [
+    'dropped and tampered',
+    found({ ...SERVICE, ...MISMATCH }, [], DROPPED),
+    ['tampered-package-file', 'high', 'path:/opt/a'],
+  ],
+  ['dropped and approved', found(SERVICE, [approvalOf({ scope: { workload: '*' } })], DROPPED), undefined],
+  ['dropped and explained', found({ ...SERVICE, ...MATCH }, [], DROPPED), undefined],
+  [
+    'dropped where people work',
+    found({ workload: 'session/alice' }, [], DROPPED),
+    ['unapproved-binary', 'medium', `sha256:${SHA256[0]}`],
+  ],
+  ['written by a service, by nobody of it', found(SERVICE), ['unapproved-binary', 'medium', `sha256:${SHA256[0]}`]],
   ['no digest', found(absent('timeout')), ['hash-missing', 'low', 'path:/opt/a']],
   ['no digest yet', found(absent('pending')), undefined],
 ];
@@ -87,8 +114,22 @@ describe('findings', () => {
     });
   }
 
+  it('tells all that one program drops in one workload as one alert', () => {
+    const dropped = (sha256: string, workload: string, writer: string) => {
+      const sighting = sightingOf({ sha256, workload });
+      return findings(sighting, judge(sighting, compileApprovals([]), NOW_MS), DROPPED, writer)[0]!;
+    };
+    const [a, b] = [SHA256[0]!, SHA256[1]!];
+    const first = dropped(a, 'systemd/ci.service', '/usr/bin/ld');
+    const next = dropped(b, 'systemd/ci.service', '/usr/bin/ld');
+    assert.notEqual(first.finding_id, next.finding_id);
+    assert.equal(first.group_id, next.group_id);
+    assert.notEqual(first.group_id, dropped(b, 'systemd/ci.service', '/usr/bin/curl').group_id);
+    assert.notEqual(first.group_id, dropped(a, 'systemd/web.service', '/usr/bin/ld').group_id);
+  });
+
   it('has one definition for each rule of the contract that speaks of something that ran', () => {
-    const ofSightings = RULES.filter((rule) => rule !== 'probe-silent');
+    const ofSightings = RULES.filter((rule) => !UNJUDGED_RULES.includes(rule));
     assert.deepEqual(FINDING_RULES.map(({ rule }) => rule).sort(), ofSightings.sort());
   });
 

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { type Finding, SEVERITIES } from '@bintrail/schemas/finding.ts';
 import { type Flag, flagBit } from '@bintrail/schemas/flags.ts';
 import type { Sighting, Verdict } from '@bintrail/schemas/sighting.ts';
+import { CONTAINER_WORKLOADS } from './judge.ts';
 
 /** A finding without the event it was first seen in. */
 export type FindingCore = Pick<
@@ -17,12 +18,13 @@ type FindingRule = {
   readonly severity: Finding['severity'];
   readonly subject: 'content' | 'path';
   /** What its findings are told together by; the subject where it is left out. */
-  readonly groupBy?: (sighting: Sighting) => string;
+  readonly groupBy?: (sighting: Sighting, writerPath: string) => string;
   readonly fires: (sighting: Sighting, verdict: Verdict, flags: number) => boolean;
 };
 
 /** The flags of the event that findings depend on, beside the sighting and its verdict. */
-export const RULE_FLAGS: readonly Flag[] = ['memfd', 'setuid', 'setgid'];
+export const RULE_FLAGS: readonly Flag[] = ['memfd', 'setuid', 'setgid', 'dropped'];
+const DROPPED = flagBit('dropped');
 const MEMFD = flagBit('memfd');
 /** Whoever starts such a file runs it with its owner's rights. */
 const PRIVILEGED = flagBit('setuid') | flagBit('setgid');
@@ -58,6 +60,22 @@ export const FINDING_RULES: readonly FindingRule[] = [
     fires: (sighting, verdict) => sighting.package_match === 'mismatch' && verdict.value !== 'approved',
   },
   {
+    // A deployed workload ran what one of its own programs had written: after it started, so it is no part of what was
+    // deployed. What a package manager wrote does not count (the probe leaves `dropped` out), nor what a package explains
+    // or an analyst approved. Sessions and the host itself, where people build and install, make none: there such a file
+    // is an unapproved binary whose evidence names the writer. A build service is one alert for each program that
+    // writes its outputs, not one for each build.
+    rule: 'dropped-executable',
+    version: 1,
+    severity: 'high',
+    subject: 'content',
+    groupBy: ({ workload }, writerPath) => `written by ${writerPath} in ${workload}`,
+    fires: ({ workload, digest_reason }, verdict, flags) =>
+      (flags & DROPPED) !== 0 &&
+      isDeployed(workload) &&
+      (verdict.value === 'unapproved' || (verdict.value === 'unknown' && digest_reason !== 'pending')),
+  },
+  {
     // The subject is the path: what the bytes are is just what cannot be said. A program is not meant: the kernel lets
     // nobody write to one that runs.
     rule: 'library-writable-while-mapped',
@@ -86,18 +104,24 @@ export const FINDING_RULES: readonly FindingRule[] = [
   },
 ];
 
+/** Workloads that somebody put there as a whole, beside those in which people work. */
+export function isDeployed(workload: string): boolean {
+  return [...CONTAINER_WORKLOADS, 'systemd/'].some((prefix) => workload.startsWith(prefix));
+}
+
 /**
- * The finding that a sighting makes, if any; `flags` are the bits of the event. What a runtime starts to set a container
- * up is the host's program, found there if at all; only a deny rule speaks of it wherever it runs.
+ * The finding that a sighting makes, if any; `flags` are the bits of the event, `writerPath` who wrote the file. What a
+ * runtime starts to set a container up is the host's program, found there if at all; only a deny rule speaks of it
+ * wherever it runs.
  */
-export function findings(sighting: Sighting, verdict: Verdict, flags: number): FindingCore[] {
+export function findings(sighting: Sighting, verdict: Verdict, flags: number, writerPath = ''): FindingCore[] {
   const rule = FINDING_RULES.find(({ fires }) => fires(sighting, verdict, flags));
   if (rule === undefined || (sighting.role === 'setup' && rule.rule !== 'denied-digest')) return [];
   const subject = subjectOf(rule, sighting);
   return [
     {
       finding_id: findingId(rule.rule, rule.version, sighting.workload, subject),
-      group_id: groupId(rule.rule, rule.version, rule.groupBy?.(sighting) ?? subject),
+      group_id: groupId(rule.rule, rule.version, rule.groupBy?.(sighting, writerPath) ?? subject),
       rule: rule.rule,
       rule_version: rule.version,
       severity: flags & PRIVILEGED ? raised(rule.severity) : rule.severity,
@@ -111,7 +135,7 @@ export function findings(sighting: Sighting, verdict: Verdict, flags: number): F
 }
 
 /** One step worse. */
-function raised(severity: Finding['severity']): Finding['severity'] {
+export function raised(severity: Finding['severity']): Finding['severity'] {
   return SEVERITIES[Math.max(0, SEVERITIES.indexOf(severity) - 1)]!;
 }
 

@@ -1,4 +1,5 @@
 /** One raw event as it is shown, whatever its type. */
+
 import {
   DIGEST_REASONS,
   DIGEST_SOURCES,
@@ -6,11 +7,12 @@ import {
   PACKAGE_MATCHES,
   ROLES,
 } from '@bintrail/schemas/digest-words.ts';
+import { FILE_ACTIONS } from '@bintrail/schemas/file-actions.ts';
 import { FLAGS, type Flag, flagBit } from '@bintrail/schemas/flags.ts';
 import { z } from '@hono/zod-openapi';
 import { timeText } from './time.ts';
 
-export const EVENT_TYPES = ['exec', 'exit', 'load', 'digest'] as const;
+export const EVENT_TYPES = ['exec', 'exit', 'load', 'digest', 'file'] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
 const text = z.string().nullable();
@@ -37,7 +39,10 @@ export const eventAnswer = z
     argc: number.describe('The true count.'),
     cwd: text,
     role: z.enum(ROLES).nullable(),
-    count: number.describe('How many loads of one file by one program, user and workload it stands for.'),
+    count: number.describe(
+      'How many it stands for: loads of one file by one program, user and workload, or changes of one kind that one program ' +
+        'made to one file.',
+    ),
     sha256: text.describe('Null without a digest. One that came late is shown here all the same.'),
     digest: z
       .object({
@@ -55,13 +60,20 @@ export const eventAnswer = z
     image: text,
     exit_code: number,
     signal: number,
+    written_by: z
+      .object({ exec_id: z.string(), path: text.describe('Null for a program from before the probe.'), at: timeText })
+      .nullable()
+      .describe('The program that last wrote the file on that node. Null where it was not seen being written.'),
+    action: z.enum(FILE_ACTIONS).nullable().describe('What was done to the file.'),
+    target: text.describe('New name of a renamed or linked file, as the program gave it.'),
     flags: z.array(z.enum(FLAGS)),
   })
   .openapi('Event', {
     description:
       'Fields that a type does not have are null (flags: empty). exec has all but exit_code and signal; exit has those ' +
       'two; load (a script, library or loader that an exec ran) and digest (one that came late) have uid, path, ' +
-      'parent_path, role, count, digest, package and flags. Empty texts are null too.',
+      'parent_path, role, count, digest, package and flags; file (a change to code, by the program that exec_id names) has ' +
+      'uid, path, action, target, count and flags. Empty texts are null too.',
   });
 
 export type Event = z.infer<typeof eventAnswer>;

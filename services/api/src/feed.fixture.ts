@@ -1,5 +1,5 @@
 /** For tests: brings events and the findings they lead to into the store, the way ingest and detect do. */
-import { execRow, loadRow, run } from '@bintrail/detect/events.kit.ts';
+import { execRow, fileRow, loadRow, run } from '@bintrail/detect/events.kit.ts';
 import { createDetectState } from '@bintrail/detect/stage.ts';
 import { createStoreEvents } from '@bintrail/ingest/events-stage.ts';
 import { storeFindings } from '@bintrail/ingest/findings-stage.ts';
@@ -14,11 +14,15 @@ export type ExecFacts = Parameters<typeof execRow>[2];
 type LoadFacts = Parameters<typeof loadRow>[1];
 type Options = { node?: string; store?: 'both' | 'events' | 'findings' };
 
+export type FileFacts = Parameters<typeof fileRow>[2];
+
 export type Feed = {
   /** Stores these execs as one message of a node, and what detect finds in them; answers the findings. */
   exec(rows: readonly ExecFacts[], options?: Options): Promise<Finding[]>;
   /** The same of loads. */
   load(rows: readonly LoadFacts[], options?: Options): Promise<Finding[]>;
+  /** The same of changes to code. */
+  file(rows: readonly FileFacts[], options?: Options): Promise<Finding[]>;
 };
 
 export function createFeed(store: Store): Feed {
@@ -53,6 +57,12 @@ export function createFeed(store: Store): Feed {
       feed(
         EVENTS.load,
         facts.map((part) => loadRow(pid++, part)),
+        options,
+      ),
+    file: (facts, options = {}) =>
+      feed(
+        EVENTS.file,
+        facts.map((part) => fileRow(pid++, 1, part)),
         options,
       ),
   };

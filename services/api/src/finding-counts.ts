@@ -1,5 +1,6 @@
 import type { Store } from '@bintrail/runtime/store.ts';
 import type { Finding } from '@bintrail/schemas/finding.ts';
+import { isChange, readChanges } from './findings/changes.ts';
 import { readFacts } from './findings/facts.ts';
 import { countedFor, subjectKey, subjectOf } from './findings/subject.ts';
 
@@ -13,6 +14,10 @@ export type FindingCounts = { readonly count: number; readonly nodes: number; re
  */
 export function findingCounts(store: Store): (finding: Asked) => Promise<FindingCounts> {
   return async ({ rule, workload, subject }) => {
+    if (isChange({ rule })) {
+      const changes = (await readChanges(store, [{ rule, workload, subject }])).values().next().value;
+      return { count: changes?.count ?? 0, nodes: changes?.nodes.count ?? 0, firstNs: changes?.firstNs ?? 0n };
+    }
     const asked = subjectOf(rule, workload, subject);
     const facts = await readFacts(store, [asked], undefined);
     const key = subjectKey(asked);

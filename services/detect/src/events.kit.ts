@@ -6,7 +6,9 @@ import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
 import { EVENTS } from '@bintrail/schemas/events.ts';
 import type { EventDefinition, RowOf } from '@bintrail/schemas/field.ts';
+import { FILE_ACTIONS } from '@bintrail/schemas/file-actions.ts';
 import { type Finding, findingSchema } from '@bintrail/schemas/finding.ts';
+import { flagBit } from '@bintrail/schemas/flags.ts';
 import type { PolicyRecord } from '@bintrail/schemas/policy.ts';
 import { type DetectState, detect, remember } from './stage.ts';
 
@@ -26,6 +28,7 @@ function zeroRow(definition: EventDefinition): Record<string, string | number | 
 type ExecRow = RowOf<typeof EVENTS.exec>;
 type LoadRow = RowOf<typeof EVENTS.load>;
 type DigestRow = RowOf<typeof EVENTS.digest>;
+type FileRow = RowOf<typeof EVENTS.file>;
 
 const CONTENT = { sha256: sha256Of('a'), digest_source: 'held', digest_strength: 'exact' };
 const PLACE = { workload: 'systemd/nginx.service' };
@@ -51,6 +54,22 @@ export function digestRow(pid: number, part: Partial<DigestRow> = {}): DigestRow
   return { ...zeroRow(EVENTS.digest), ...identity, ...late, ...PLACE, ...CONTENT, ...part } as DigestRow;
 }
 
+/** A program in use that process `pid` writes to. */
+export function fileRow(pid: number, selfExecId: number, part: Partial<FileRow> = {}): FileRow {
+  const identity = { pid, start_ns: BigInt(pid) * 1000n, self_exec_id: selfExecId };
+  const change = { ts: T0_NS, uid: 1000, action: FILE_ACTIONS.indexOf('written'), path: '/usr/lib/a.so' };
+  const flags = flagBit('in_use');
+  return {
+    ...zeroRow(EVENTS.file),
+    ...identity,
+    ...change,
+    ...PLACE,
+    flags,
+    writer_path: '/bin/cp',
+    ...part,
+  } as FileRow;
+}
+
 export const execId = (pid: number) => `${BOOT}:${pid}:${pid * 1000}:1`;
 
 const HEADER = { node: NODE, boot: BOOT, probeEpoch: 1n, batchSeq: 0 };
@@ -58,6 +77,8 @@ const HEADER = { node: NODE, boot: BOOT, probeEpoch: 1n, batchSeq: 0 };
 export const execMessage = (...rows: ExecRow[]) => encodeBatch(EVENTS.exec, HEADER, rows);
 export const loadMessage = (...rows: LoadRow[]) => encodeBatch(EVENTS.load, HEADER, rows);
 export const digestMessage = (...rows: DigestRow[]) => encodeBatch(EVENTS.digest, HEADER, rows);
+
+export const fileMessage = (...rows: FileRow[]) => encodeBatch(EVENTS.file, HEADER, rows);
 
 export function decoded(...messages: Uint8Array[]): Batch[] {
   return messages.map((message) => {

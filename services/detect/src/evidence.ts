@@ -1,11 +1,11 @@
 import type { FindingCore } from '@bintrail/analysis/rules.ts';
-import type { Evidence, Finding } from '@bintrail/schemas/finding.ts';
+import { type Evidence, type Finding, MAX_TIME_NS } from '@bintrail/schemas/finding.ts';
 import { flagNames } from '@bintrail/schemas/flags.ts';
-import { numberAt, textAt } from '@bintrail/schemas/row.ts';
+import { bigAt, numberAt, textAt } from '@bintrail/schemas/row.ts';
 import type { Sighting, Verdict } from '@bintrail/schemas/sighting.ts';
 import { argumentList, readTexts } from './column-reader.ts';
 import type { Seen } from './judged-rows.ts';
-import { ancestorsOf, execIdAt, type Process } from './processes.ts';
+import { ancestorsOf, execIdAt, type Process, relatedExecId } from './processes.ts';
 
 /** What a finding is made of, beside its core. */
 export type Facts = {
@@ -38,12 +38,33 @@ function evidenceOf({ sighting, verdict, seen: { batch, row }, findProcess }: Fa
     package_match: sighting.package_match,
     image: sighting.image,
     flags: flagNames(numberAt(batch, 'flags', row)),
+    ...writtenBy({ batch, row }, findProcess),
     exec: execOf({ batch, row }, text('parent_path'), findProcess),
   };
 }
 
+/** Nothing where the kernel side has not seen the file written. */
+function writtenBy(
+  { batch, row }: Pick<Seen, 'batch' | 'row'>,
+  findProcess: Facts['findProcess'],
+): Pick<Evidence, 'written_by'> {
+  const execId = relatedExecId(batch, 'writer', row);
+  const writtenNs = bigAt(batch, 'written_ns', row);
+  if (execId === '' || writtenNs > MAX_TIME_NS) return {};
+  const process = findProcess(execId);
+  return {
+    written_by: {
+      exec_id: execId,
+      path: readTexts(batch, 'writer_path').at(row),
+      argv: argumentList(process?.argv ?? ''),
+      uid: process?.uid ?? null,
+      ts_ns: writtenNs.toString(),
+    },
+  };
+}
+
 // Loads and late digests name the exec they belong to; what they do not carry is found where that exec has passed.
-function execOf(
+export function execOf(
   { batch, row }: Pick<Seen, 'batch' | 'row'>,
   parentPath: string,
   findProcess: Facts['findProcess'],

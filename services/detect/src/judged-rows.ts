@@ -10,10 +10,17 @@ import { digestKey, readTexts, type TextReader } from './column-reader.ts';
 export type Seen = { readonly batch: Batch; readonly row: number; readonly timeNs: bigint };
 
 /** Rows that the judgement cannot tell apart: the earliest and the latest of them. */
-export type SeenSighting = { readonly sighting: Sighting; first: Seen; last: Seen };
+export type SeenSighting = {
+  readonly sighting: Sighting;
+  /** Who wrote the file, where the workload itself did; else ''. */
+  readonly writerPath: string;
+  first: Seen;
+  last: Seen;
+};
 
 const SNAPSHOT = flagBit('snapshot');
 const UPPER_LAYER = flagBit('upper_layer');
+const DROPPED = flagBit('dropped');
 const RUNTIME_SETUP = flagBit('runtime_setup');
 const JUDGED_FLAGS = RULE_FLAGS.reduce((bits, flag) => bits | flagBit(flag), UPPER_LAYER | RUNTIME_SETUP);
 
@@ -36,7 +43,7 @@ export function distinctSightings(batches: readonly Batch[]): SeenSighting[] {
   for (const batch of batches) {
     for (const seen of distinctRows(batch)) {
       const flags = numberAt(seen.first.batch, 'flags', seen.first.row) & JUDGED_FLAGS;
-      const key = [...Object.values(seen.sighting), flags].join('\0');
+      const key = [...Object.values(seen.sighting), flags, seen.writerPath].join('\0');
       const known = distinct.get(key);
       if (known === undefined) distinct.set(key, seen);
       else widen(known, seen.first, seen.last);
@@ -50,6 +57,7 @@ function distinctRows(batch: Batch): Iterable<SeenSighting> {
   if (timeColumn === undefined) return [];
   const texts = textsOf(batch);
   const readers = Object.values(texts);
+  const writers = readTexts(batch, 'writer_path');
   const distinct = new Map<string, SeenSighting>();
   for (let row = 0; row < batch.rows; row++) {
     const flags = numberAt(batch, 'flags', row);
@@ -57,8 +65,12 @@ function distinctRows(batch: Batch): Iterable<SeenSighting> {
     const seen = { batch, row, timeNs: bigAt(batch, timeColumn, row) };
     let key = `${digestKey(batch, 'sha256', row)}${flags & JUDGED_FLAGS}`;
     for (const reader of readers) key += `,${reader.code(row)}`;
+    const isDropped = (flags & DROPPED) !== 0;
+    if (isDropped) key += `,${writers.code(row)}`;
     const known = distinct.get(key);
-    if (known === undefined) distinct.set(key, { sighting: sightingAt(batch, texts, row), first: seen, last: seen });
+    const writerPath = isDropped ? writers.at(row) : '';
+    if (known === undefined)
+      distinct.set(key, { sighting: sightingAt(batch, texts, row), writerPath, first: seen, last: seen });
     else widen(known, seen, seen);
   }
   return distinct.values();

@@ -13,6 +13,7 @@ export type Process = {
   readonly parent_exec_id: string;
   readonly pid: number;
   readonly ppid: number;
+  readonly uid: number;
   readonly path: string;
   readonly cwd: string;
   /** As the row has it: few are ever shown. Cut after {@link MAX_ARGV_BYTES}. */
@@ -38,14 +39,14 @@ export function createProcessIndex(capacity = MAX_PROCESSES): ProcessIndex {
 
 /** The images that the exec rows of a message start, snapshot and pending rows too. */
 export function processesOf(batch: Batch): Process[] {
-  const { boot } = batch;
   const path = readTexts(batch, 'path');
   const cwd = readTexts(batch, 'cwd');
   return Array.from({ length: batch.rows }, (_, row) => ({
     exec_id: execIdAt(batch, row),
-    parent_exec_id: parentExecId(batch, boot, row),
+    parent_exec_id: relatedExecId(batch, 'parent', row),
     pid: numberAt(batch, 'pid', row),
     ppid: numberAt(batch, 'ppid', row),
+    uid: numberAt(batch, 'uid', row),
     path: path.at(row),
     cwd: cwd.at(row),
     argv: textAt(batch, 'argv', row).slice(0, MAX_ARGV_BYTES),
@@ -62,11 +63,12 @@ export function execIdAt(batch: Batch, row: number): string {
   });
 }
 
-function parentExecId(batch: Batch, boot: string, row: number): string {
-  const pid = numberAt(batch, 'parent_pid', row);
+/** The image that other columns of the row name; '' where they name none. */
+export function relatedExecId(batch: Batch, whose: 'parent' | 'writer', row: number): string {
+  const pid = numberAt(batch, `${whose}_pid`, row);
   if (pid === 0) return '';
-  const selfExecId = numberAt(batch, 'parent_self_exec_id', row);
-  return formatExecId({ boot, pid, startNs: bigAt(batch, 'parent_start_ns', row), selfExecId });
+  const selfExecId = numberAt(batch, `${whose}_self_exec_id`, row);
+  return formatExecId({ boot: batch.boot, pid, startNs: bigAt(batch, `${whose}_start_ns`, row), selfExecId });
 }
 
 /** Nearest first, until one is not known; broken records that go round in a circle are walked once. */

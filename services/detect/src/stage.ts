@@ -7,6 +7,7 @@ import { createLru, type Lru } from '@bintrail/runtime/lru.ts';
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
 import { type Finding, SEVERITIES } from '@bintrail/schemas/finding.ts';
 import { numberAt } from '@bintrail/schemas/row.ts';
+import { changedFiles, changedFinding } from './changed-files.ts';
 import { findingOf } from './evidence.ts';
 import { distinctSightings } from './judged-rows.ts';
 import { createProcessIndex, learn, type Process, type ProcessIndex, processesOf } from './processes.ts';
@@ -60,14 +61,14 @@ export function detect(batches: readonly Batch[], policy: PolicyView, state: Det
   const strong = new Set(
     sightings.filter(({ sighting }) => isStrong(sighting)).map(({ sighting }) => corroborationKey(sighting)),
   );
-  for (const { sighting, first, last } of sightings) {
+  for (const { sighting, writerPath, first, last } of sightings) {
     const key = corroborationKey(sighting);
     const corroborated = strong.has(key) || state.strong.get(key) !== undefined;
     // Approvals may expire between the rows. They only ever leave with time, so what is denied at all is denied at the
     // first row, and what nothing allows is allowed least at the last; after a resolution the last row counts as well.
     for (const seen of first === last ? [first] : [first, last]) {
       const verdict = judge(sighting, policy.approvals, Number(seen.timeNs / 1_000_000n), corroborated);
-      for (const core of findings(sighting, verdict, numberAt(seen.batch, 'flags', seen.row))) {
+      for (const core of findings(sighting, verdict, numberAt(seen.batch, 'flags', seen.row), writerPath)) {
         const episode = episodeDue(core.finding_id, seen.timeNs, policy, state);
         const known = out.get(core.finding_id)?.finding;
         if (episode === undefined || (known !== undefined && !isWorse(core, known))) continue;
@@ -75,6 +76,14 @@ export function detect(batches: readonly Batch[], policy: PolicyView, state: Det
         out.set(core.finding_id, { finding: findingOf(core, facts), episode });
       }
     }
+  }
+  for (const changed of changedFiles(batches)) {
+    const { core } = changed;
+    const episode = episodeDue(core.finding_id, changed.timeNs, policy, state);
+    const known = out.get(core.finding_id)?.finding;
+    if (episode === undefined || (known !== undefined && !isWorse(core, known))) continue;
+    const finding = changedFinding(core, changed, policy.revision, findProcess);
+    out.set(core.finding_id, { finding, episode });
   }
   return { out: [...out.values()], learnt: [...learnt.values()], strong: [...strong], judged: sightings.length };
 }

@@ -10,7 +10,7 @@ export type ApiAccess = { readonly apiUrl: string; readonly tokenPath: string };
  * Rules whose finding an approval of the digest settles. A denied digest stays denied (deny comes first), a file without
  * a digest stays unknown, and content that was never a file is looked at before it is approved.
  */
-const APPROVABLE: readonly Rule[] = ['unapproved-binary', 'tampered-package-file'];
+const APPROVABLE: readonly Rule[] = ['unapproved-binary', 'dropped-executable', 'tampered-package-file'];
 
 /** What to do next: a complete command, and in mrkdwn what to think of before running it. */
 export type NextStep = { readonly kind: 'approve' | 'look'; readonly command: string; readonly hint: string };
@@ -31,6 +31,9 @@ function whyNotApprovable({ rule, sha256, workload, evidence }: Finding): string
   if (rule === 'probe-silent') return 'What runs on this node is not seen meanwhile: look at the node itself.';
   if (rule === 'library-writable-while-mapped')
     return 'Its bytes may change under whoever has it mapped: find out who keeps it open for writing.';
+  if (rule === 'modified-after-start') {
+    return 'What runs is not what lies there now: see who changed it, and start it again once you know why.';
+  }
   if (rule === 'hash-missing') return 'Without a digest there is nothing to approve.';
   if (!APPROVABLE.includes(rule)) return 'See what it did before you approve anything. Its process tree:';
   if (sha256 === '') return 'Without a digest there is nothing to approve.';
@@ -59,7 +62,8 @@ export function approveDigest(finding: Finding, { apiUrl, tokenPath }: ApiAccess
 /** What tells most of a finding that an approval does not settle: where the content runs, or what the process is part of. */
 function lookAt({ rule, sha256, finding_id, evidence }: Finding, access: ApiAccess): string {
   if (rule === 'denied-digest' && sha256 !== '') return get(`/v1/binaries/${pathPart(sha256)}`, access);
-  if (rule === 'fileless-exec') return get(`/v1/processes/${pathPart(evidence.exec.exec_id)}`, access);
+  if (rule === 'fileless-exec' || rule === 'modified-after-start')
+    return get(`/v1/processes/${pathPart(evidence.exec.exec_id)}`, access);
   return showFinding(finding_id, access);
 }
 

@@ -71,8 +71,20 @@ export function whereText({ workload, node, evidence }: Finding, maxChars: numbe
 }
 
 export function runnerText({ evidence: { exec } }: Finding, maxChars: number): string {
-  const user = exec.uid === 0 ? 'root (uid 0)' : `uid ${exec.uid}`;
-  return `${user}, pid ${exec.pid}${exec.cwd === '' ? '' : ` in ${code(exec.cwd, maxChars)}`}`;
+  return `${userText(exec.uid)}, pid ${exec.pid}${exec.cwd === '' ? '' : ` in ${code(exec.cwd, maxChars)}`}`;
+}
+
+/** Undefined where the writer of the file is not known, or is who the alert speaks of anyway. */
+export function writerText({ rule, evidence: { written_by: writer } }: Finding, maxChars: number): string | undefined {
+  if (writer === undefined || rule === 'modified-after-start') return undefined;
+  const program = writer.path === '' ? 'a program from before the probe' : code(writer.path, maxChars);
+  const command = writer.argv.length > 1 ? `: ${code(argvText(writer.argv), maxChars)}` : '';
+  const user = writer.uid === null ? '' : `, ${userText(writer.uid)}`;
+  return `${program}${command}${user}, ${timeText(writer.ts_ns)}`;
+}
+
+function userText(uid: number): string {
+  return uid === 0 ? 'root (uid 0)' : `uid ${uid}`;
 }
 
 export function countText({ counts, finding }: Alert): string {
@@ -97,6 +109,8 @@ const FLAG_WORDS: Readonly<Record<string, string>> = {
   setuid: "runs with its owner's rights (setuid)",
   setgid: "runs with its group's rights (setgid)",
   snapshot: 'ran before the probe started',
+  dropped: 'written by a program of this workload',
+  in_use: 'in use at that moment',
 };
 
 /** Undefined where it is the ordinary thing: a program's file, run as it lies there. */

@@ -15,6 +15,7 @@ import {
   verdictText,
   whereText,
   workloadsText,
+  writerText,
 } from './describe.ts';
 import { code, codeBlock, commandBlock } from './mrkdwn.ts';
 import { silenceBlocks, silenceLine } from './silence-message.ts';
@@ -59,6 +60,7 @@ function findingBlocks(alert: Alert, next: Block, room: (chars: number) => numbe
   const { exec } = finding.evidence;
   const others = workloadsText(alert, room(100));
   const odd = oddText(finding, MIN_TEXT_CHARS);
+  const writer = writerText(finding, room(200));
   const what = [
     `*What*  ${code(finding.path, room(700))}`,
     ...(odd === undefined ? [] : [`*Note*  ${odd}`]),
@@ -72,9 +74,10 @@ function findingBlocks(alert: Alert, next: Block, room: (chars: number) => numbe
     fields([
       `*Where*\n${whereText(finding, room(150))}`,
       `*Seen*\n${countText(alert)}`,
-      `*Run by*\n${runnerText(finding, room(150))}`,
+      `*${finding.rule === 'modified-after-start' ? 'Changed by' : 'Run by'}*\n${runnerText(finding, room(150))}`,
       `*Package*\n${packageText(finding, room(200))}`,
     ]),
+    ...(writer === undefined ? [] : [section(`*Written by*  ${writer}`)]),
     section(`*Command*${argvNote(finding)}\n${codeBlock(argvText(exec.argv), room(1000))}`),
     section(`*Started by*\n${parentsText(finding, room(120))}`),
     ...(others === '' ? [] : [section(`*Also in*  ${others}`)]),

@@ -2,7 +2,7 @@
 import type { CompiledApprovals } from '@bintrail/analysis/approvals.ts';
 import { judge } from '@bintrail/analysis/judge.ts';
 import { findings as findingsOf } from '@bintrail/analysis/rules.ts';
-import type { Finding } from '@bintrail/schemas/finding.ts';
+import { type Finding, UNJUDGED_RULES } from '@bintrail/schemas/finding.ts';
 import { FLAGS, flagBit } from '@bintrail/schemas/flags.ts';
 import type { Sighting, Verdict } from '@bintrail/schemas/sighting.ts';
 import type { Pending } from './delivery.ts';
@@ -36,14 +36,14 @@ export function review(delivery: Pending, policy: Policy, nowMs: number): Review
 
 /** A finding stands while its sighting would still make one, of whatever rule. */
 function judgeFinding(finding: Finding, approvals: CompiledApprovals, nowMs: number) {
-  if (finding.rule === 'probe-silent') return { verdict: silenceVerdict(finding), stands: true };
+  if (UNJUDGED_RULES.includes(finding.rule)) return { verdict: verdictThen(finding), stands: true };
   const sighting = sightingOf(finding);
   const verdict = judge(sighting, approvals, nowMs);
   return { verdict, stands: findingsOf(sighting, verdict, flagsOf(finding)).length > 0 };
 }
 
 /** Nothing ran that could be judged, and no approval lifts it. */
-function silenceVerdict({ evidence }: Finding): Verdict {
+function verdictThen({ evidence }: Finding): Verdict {
   return { value: 'unknown', why: evidence.verdict.why, approval_id: null };
 }
 

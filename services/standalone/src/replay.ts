@@ -91,7 +91,7 @@ async function untilTaken(publish: Playback['publish'], message: Message, signal
 }
 
 /** Times of files, kept as plain 64-bit numbers: they move along, so that a file is as old at its exec as it was. */
-const FILE_TIMES: ReadonlySet<string> = new Set(['ctime_ns', 'mtime_ns']);
+const FILE_TIMES: ReadonlySet<string> = new Set(['ctime_ns', 'mtime_ns', 'written_ns']);
 
 /**
  * Moves all times of day so that the last event falls on the end of the playing: every event is sent at or after its

@@ -29,6 +29,8 @@ export function keptMessages(batches: readonly Batch[], rootPids: ReadonlySet<nu
     .map(({ type, rows }) => ({ type, rows: rows.filter((row) => row.pid === undefined || isOfScenario(row)) }))
     .filter(({ rows }) => rows.length > 0);
   renumber(sent);
+  for (const row of sent.flatMap(({ rows }) => rows))
+    if (!isKeptWriter(row, isOfScenario)) Object.assign(row, NO_WRITER);
   for (const { type, rows } of sent) {
     if (type === 'exec') rows.filter((row) => rootPids.has(Number(row.pid)) && isSnapshot(row)).forEach(cutOff);
     if (type === 'loss') for (const row of rows) recount(row, sent);
@@ -36,6 +38,13 @@ export function keptMessages(batches: readonly Batch[], rootPids: ReadonlySet<nu
   }
   const header = { node: SAMPLE_NODE, boot: SAMPLE_BOOT, probeEpoch: batches[0]!.probeEpoch };
   return sent.map(({ type, rows }, batchSeq) => encodeBatch(EVENTS[type], { ...header, batchSeq }, rows as never));
+}
+
+const NO_WRITER = { writer_pid: 0, writer_start_ns: 0n, writer_self_exec_id: 0, written_ns: 0n, writer_path: '' };
+
+/** Rows that say who wrote their file, and whether that was a process of the scenario. */
+function isKeptWriter(row: AnyRow, isOfScenario: (row: AnyRow) => boolean): boolean {
+  return row.writer_pid === undefined || isOfScenario({ pid: row.writer_pid, start_ns: row.writer_start_ns! });
 }
 
 const processKey = (pid: unknown, startNs: unknown) => `${pid}:${startNs}`;

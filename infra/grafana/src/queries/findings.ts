@@ -1,4 +1,5 @@
 /** Findings as facts: what was seen, and what people did about it. Approvals are judged by the API, not here. */
+import { MODIFIED } from '@bintrail/analysis/change-rules.ts';
 import { HAS_DIGEST, matches } from '../sql.ts';
 import { TABLES } from '../tables.ts';
 
@@ -6,7 +7,8 @@ const EVIDENCE = TABLES.findings;
 const SUBJECTS = (kind: 'sha256' | 'path') =>
   `(workload, ${kind}) IN (SELECT workload, ${kind} FROM ${EVIDENCE} WHERE startsWith(subject, '${kind}:'))`;
 
-// A finding speaks of a digest, or of a path: that differs from its package, was mapped while writable, or has no digest.
+// A finding speaks of a digest, or of a path: that differs from its package, was mapped while writable, or has no digest; or of
+// a file that changed while it was in use.
 const IS_WRITABLE = "digest_strength = 'writable' AND role IN ('library', 'loader')";
 const SIGHTINGS = `
   SELECT workload, concat('sha256:', lower(hex(sha256))) AS subject, 'content' AS kind, n, last_seen
@@ -15,7 +17,11 @@ const SIGHTINGS = `
   SELECT workload, concat('path:', path) AS subject, arrayJoin(arrayConcat(
     if(package_match = 'mismatch', ['tampered'], []), if(${IS_WRITABLE}, ['writable'], []),
     if(NOT (${HAS_DIGEST}) AND digest_reason != 'pending', ['absent'], []))) AS kind, n, last_seen
-  FROM ${TABLES.sightings} WHERE ${SUBJECTS('path')}`;
+  FROM ${TABLES.sightings} WHERE ${SUBJECTS('path')}
+  UNION ALL
+  SELECT workload, concat('changed:', path) AS subject, 'changed' AS kind, toInt64(1 + repeats) AS n, ts AS last_seen
+  FROM ${TABLES.changes} WHERE bitAnd(flags, ${MODIFIED.inUse | MODIFIED.byInstaller}) = ${MODIFIED.inUse}
+    AND action IN (${MODIFIED.actions.join(', ')})`;
 
 /** All findings, one row each. `state` is that of the API but for approvals: a resolution holds until a later run. */
 export const FINDINGS = `(
@@ -38,7 +44,7 @@ export const FINDINGS = `(
     SELECT workload, subject, kind, sum(n) AS runs, max(last_seen) AS last_at
     FROM (${SIGHTINGS}) GROUP BY workload, subject, kind HAVING sum(n) > 0
   ) AS seen ON seen.workload = first.workload AND seen.subject = first.subject
-    AND seen.kind = multiIf(startsWith(first.subject, 'sha256:'), 'content', first.rule = 'tampered-package-file', 'tampered',
+    AND seen.kind = multiIf(startsWith(first.subject, 'sha256:'), 'content', startsWith(first.subject, 'changed:'), 'changed', first.rule = 'tampered-package-file', 'tampered',
       first.rule = 'library-writable-while-mapped', 'writable', 'absent')
   LEFT JOIN (
     SELECT finding_id AS id, argMax(a.action, revision) AS action, argMax(a.at, revision) AS at,

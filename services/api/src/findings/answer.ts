@@ -49,6 +49,16 @@ export const findingAnswer = z
         package_version: orNull,
         package_match: orNull,
         image: orNull,
+        written_by: z
+          .object({
+            exec_id: z.string(),
+            path: orNull.describe('Null for a program from before the probe.'),
+            argv: z.array(z.string()),
+            uid: z.int().nullable(),
+            at: timeText,
+          })
+          .nullable()
+          .describe('The program that last wrote the file on that node; null where it is not known.'),
         node: z.string(),
         ts: timeText,
       })
@@ -101,7 +111,7 @@ function shownExec(exec: Evidence['exec']) {
 }
 
 // On the bus what there is not is the empty text; here it is null, as in events.
-function shownEvidence({ digest, ...evidence }: Omit<Evidence, 'exec'>) {
+function shownEvidence({ digest, written_by: writer, ...evidence }: Omit<Evidence, 'exec'>) {
   const { source, strength, reason } = digest;
   return {
     ...evidence,
@@ -110,7 +120,12 @@ function shownEvidence({ digest, ...evidence }: Omit<Evidence, 'exec'>) {
     package_version: evidence.package_version || null,
     package_match: evidence.package_match || null,
     image: evidence.image || null,
+    written_by: writer === undefined ? null : shownWriter(writer),
   };
+}
+
+function shownWriter({ ts_ns, path, ...writer }: NonNullable<Evidence['written_by']>) {
+  return { ...writer, path: path || null, at: rfc3339FromNs(BigInt(ts_ns)) };
 }
 
 function shownAction({ action, actor, reason, atMs }: NonNullable<StandingFinding['last_action']>) {

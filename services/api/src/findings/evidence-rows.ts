@@ -59,10 +59,10 @@ export async function readKeys(
   return rows.map(({ first_ns, id }) => [first_ns, id]);
 }
 
-// Of findings by path all may pass: their paths are printable text here and bytes there.
+// Of findings by path, and of changed files, all may pass: their paths are printable text here and bytes there.
 function maySeen(table: string, sightingCondition: string, evidenceCondition: string): string {
   const digests = `SELECT sha256 FROM ${table} WHERE ${sightingCondition}`;
-  return `(${evidenceCondition} OR startsWith(subject, 'path:') OR sha256 IN (${digests}))`;
+  return `(${evidenceCondition} OR startsWith(subject, 'path:') OR startsWith(subject, 'changed:') OR sha256 IN (${digests}))`;
 }
 
 type SqlRow = Omit<EvidenceRow, 'evidence' | 'tsNs'> & { ts_ns: string; evidence: string };

@@ -43,7 +43,7 @@ export async function readFacts(store: Store, subjects: readonly Subject[], node
   const sightings = new Map<string, SeenSighting[]>();
   const nodes = new Map<string, SeenNodes>();
   for (const kind of SUBJECT_KINDS) {
-    for (const pairs of cut(subjects.filter((subject) => subject.kind === kind).flatMap(storedPairs))) {
+    for (const pairs of cutPairs(subjects.filter((subject) => subject.kind === kind).flatMap(storedPairs))) {
       const [seen, where] = await Promise.all([readSightings(store, kind, pairs), readNodes(store, kind, pairs, node)]);
       for (const row of seen) append(sightings, keyOf(kind, row), toSeen(row));
       for (const row of where) nodes.set(keyOf(kind, row), toNodes(row));
@@ -52,9 +52,10 @@ export async function readFacts(store: Store, subjects: readonly Subject[], node
   return { sightings, nodes };
 }
 
-type Pair = readonly [workload: string, value: string];
+export type Pair = readonly [workload: string, value: string];
 
-function* cut(pairs: readonly Pair[]): Iterable<Pair[]> {
+/** Pairs in parts that each fit the parameters of {@link pairParams}. */
+export function* cutPairs(pairs: readonly Pair[]): Iterable<Pair[]> {
   let chunk: Pair[] = [];
   let sizeBytes = 0;
   for (const pair of pairs) {
@@ -77,7 +78,7 @@ function conditionOf(table: keyof typeof KIND_CONDITIONS, kind: SubjectKind): st
   ) AND ${KIND_CONDITIONS[table][kind]}`;
 }
 
-function paramsOf(pairs: readonly Pair[]): { workloads: string[]; values: string[] } {
+export function pairParams(pairs: readonly Pair[]): { workloads: string[]; values: string[] } {
   return { workloads: pairs.map(([workload]) => workload), values: pairs.map(([, value]) => value) };
 }
 
@@ -110,7 +111,7 @@ function readSightings(store: Store, kind: SubjectKind, pairs: readonly Pair[]):
      GROUP BY workload, role, sha256, path, image, package, package_version, package_match, upper_layer,
        digest_strength, digest_reason
      HAVING total > 0`,
-    paramsOf(pairs),
+    pairParams(pairs),
   );
 }
 
@@ -126,7 +127,7 @@ function readNodes(store: Store, kind: SubjectKind, pairs: readonly Pair[], node
        GROUP BY workload, ${column}, node HAVING sum(n) > 0 ORDER BY node
      )
      GROUP BY workload, ${column}`,
-    { ...paramsOf(pairs), node },
+    { ...pairParams(pairs), node },
   );
 }
 

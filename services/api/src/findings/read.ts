@@ -7,6 +7,7 @@ import type { Store } from '@bintrail/runtime/store.ts';
 import type { Sighting } from '@bintrail/schemas/sighting.ts';
 import type { Window } from '../time.ts';
 import { type ActionRow, readActions } from './action-rows.ts';
+import { changeStanding, changesKey, isChange, readChanges } from './changes.ts';
 import { type EvidenceRow, type FindingFilters, type FindingKey, readEvidence, readKeys } from './evidence-rows.ts';
 import { type Facts, readFacts, type SeenNodes, type SeenSighting } from './facts.ts';
 import { isSilence, readHeardAgain, silenceStanding } from './silence.ts';
@@ -34,13 +35,18 @@ export async function readFindings(
   if (ids.length === 0) return [];
   const [evidence, actions] = await Promise.all([readEvidence(store, ids), readActions(store, ids)]);
   const known = ids.flatMap((id) => evidence.get(id) ?? []);
-  const [silent, sighted] = [known.filter(isSilence), known.filter((first) => !isSilence(first))];
-  const [facts, heard] = await Promise.all([
+  const [silent, changed] = [known.filter(isSilence), known.filter(isChange)];
+  const sighted = known.filter((first) => !isSilence(first) && !isChange(first));
+  const [facts, heard, changes] = await Promise.all([
     readFacts(store, sighted.map(subjectOfRow), node),
     readHeardAgain(store, silent),
+    readChanges(store, changed, node),
   ]);
   return known.map((first) => {
     if (isSilence(first)) return silenceStanding(first, actions.get(first.id) ?? [], heard.has(first.id), node);
+    if (isChange(first)) {
+      return changeStanding(first, actions.get(first.id) ?? [], changes.get(changesKey(first)), node);
+    }
     const unseen = { names: [first.node], count: 1, hasAsked: first.node === node };
     const nodes = facts.nodes.get(subjectKey(subjectOfRow(first))) ?? unseen;
     return standing(first, actions.get(first.id) ?? [], facts, nodes, judging);

@@ -78,7 +78,7 @@ export function shown(hex: string): string {
  * (the same bytes where the package put them) are no part of it.
  */
 export function countedFor<S extends { readonly sighting: Sighting }>(rule: string, seen: readonly S[]): readonly S[] {
-  if (rule !== 'unapproved-binary') return seen;
+  if (rule !== 'unapproved-binary' && rule !== 'dropped-executable') return seen;
   const unexplained = seen.filter(({ sighting }) => !isPackageVerified(sighting));
   return unexplained.length > 0 ? unexplained : seen;
 }

@@ -2,6 +2,8 @@
 
 import type { Parameter, Store } from '@bintrail/runtime/store.ts';
 import { formatExecId } from '@bintrail/schemas/exec-id.ts';
+import { fileAction } from '@bintrail/schemas/file-actions.ts';
+import { MAX_TIME_NS } from '@bintrail/schemas/finding.ts';
 import { flagNames } from '@bintrail/schemas/flags.ts';
 import { printable } from '@bintrail/schemas/printable.ts';
 import type { Event, EventType } from '../event-answer.ts';
@@ -14,8 +16,9 @@ const CONTENT = [
   ...['digest_source', 'digest_strength', 'digest_reason'],
   ...['package', 'package_version', 'package_match', 'package_algorithm'],
 ];
-const FILE_NUMBERS = ['uid', 'flags', 'repeats'];
-const FILE_TEXTS = ['role', 'path', 'parent_path', ...CONTENT];
+const WRITER = ['writer_pid', 'writer_start_ns', 'writer_self_exec_id', 'written_ns'];
+const FILE_NUMBERS = ['uid', 'flags', 'repeats', ...WRITER];
+const FILE_TEXTS = ['role', 'path', 'parent_path', 'writer_path', ...CONTENT];
 
 type Source = {
   readonly table: string;
@@ -33,13 +36,20 @@ export const SOURCES: Readonly<Record<EventType, Source>> = {
     seq: 'cpu_seq',
     numbers: [
       ...['ppid', 'uid', 'gid', 'euid', 'argc', 'flags'],
-      ...['parent_pid', 'parent_start_ns', 'parent_self_exec_id'],
+      ...['parent_pid', 'parent_start_ns', 'parent_self_exec_id', ...WRITER],
     ],
-    texts: ['path', 'parent_path', 'filename', 'comm', 'cwd', 'argv', ...CONTENT],
+    texts: ['path', 'parent_path', 'writer_path', 'filename', 'comm', 'cwd', 'argv', ...CONTENT],
   },
   exit: { table: 'exit_events', lane: 'cpu', seq: 'cpu_seq', numbers: ['exit_code', 'signal'], texts: [] },
   load: { table: 'load_events', lane: 'stream', seq: 'seq', numbers: FILE_NUMBERS, texts: FILE_TEXTS },
   digest: { table: 'digest_events', lane: 'stream', seq: 'seq', numbers: FILE_NUMBERS, texts: FILE_TEXTS },
+  file: {
+    table: 'file_events',
+    lane: 'cpu',
+    seq: 'cpu_seq',
+    numbers: ['uid', 'flags', 'action', 'repeats'],
+    texts: ['path', 'target'],
+  },
 };
 
 /** In this order events of one type are total; processes found at the start have no number, but each a pid. */
@@ -180,12 +190,23 @@ function eventOf(type: EventType, row: SqlRow): Event {
     image: text('image'),
     exit_code: number('exit_code'),
     signal: number('signal'),
+    written_by: writtenBy(row, text('writer_path')),
+    action: row.action === undefined ? null : fileAction(Number(row.action)),
+    target: text('target'),
     flags: flagNames(Number(row.flags ?? 0)),
   };
 }
 
-// Whatever the first program came from has pid 0, and so have loads that stand for those of several processes.
-function idOf(row: SqlRow, whose: '' | 'parent_'): string | null {
+// A time beyond what RFC 3339 can say comes from no clock: nothing is said of such a writer.
+function writtenBy(row: SqlRow, path: string | null): Event['written_by'] {
+  const execId = row.writer_pid === undefined ? null : idOf(row, 'writer_');
+  const writtenNs = BigInt(row.written_ns ?? 0);
+  return execId === null || writtenNs > MAX_TIME_NS ? null : { exec_id: execId, path, at: rfc3339FromNs(writtenNs) };
+}
+
+// Whatever the first program came from has pid 0, and so have loads that stand for those of several processes, and a writer
+// that is not known.
+function idOf(row: SqlRow, whose: '' | 'parent_' | 'writer_'): string | null {
   const pid = Number(row[`${whose}pid`]);
   if (pid === 0) return null;
   const startNs = BigInt(row[`${whose}start_ns`]!);

@@ -1,4 +1,4 @@
-/** Raw events, newest first, out of four tables in one order. */
+/** Raw events, newest first, out of their tables in one order. */
 import type { Parameter, Store } from '@bintrail/runtime/store.ts';
 import type { ExecId } from '@bintrail/schemas/exec-id.ts';
 import { EVENT_TYPES, type Event, type EventType } from '../event-answer.ts';
@@ -32,7 +32,7 @@ export function eventCondition(type: EventType, filters: EventFilters): Conditio
   const { types, sha256, workload, node, execId, pid, uid, path, flags } = filters;
   if (types !== undefined && !types.includes(type)) return undefined;
   if (type === 'exit' && [sha256, uid, path, flags].some((filter) => filter !== undefined)) return undefined;
-  if (sha256 === NO_DIGEST) return undefined;
+  if (sha256 === NO_DIGEST || (type === 'file' && sha256 !== undefined)) return undefined;
   const parts: Condition[] = [];
   const add = (sql: string, params: Condition['params']) => parts.push({ sql, params });
   if (sha256 !== undefined) add(hasDigest(type), { sha256 });

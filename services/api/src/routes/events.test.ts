@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { FILE_ACTIONS } from '@bintrail/schemas/file-actions.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import { openTestApi, startParts, type TestApi, type TestParts } from '../api.fixture.ts';
 import { BOOT, createSendEvents, PENDING, type SendEvents } from '../events.fixture.ts';
@@ -49,6 +50,8 @@ describe('events', () => {
       },
       ...{ package: 'deb:a:amd64', package_version: '1', package_match: 'match' },
       ...{ flags: flagBit('setuid') | flagBit('unlinked'), container_id: 'c0', image: 'sha256:1' },
+      ...{ writer_pid: 9, writer_start_ns: 8n, writer_self_exec_id: 7, written_ns: 1_790_000_000_000_000_000n },
+      writer_path: '/usr/bin/curl',
     };
     await send('exec', [facts], { node });
     const { items, coverage } = await list(`node=${node}`);
@@ -67,8 +70,35 @@ describe('events', () => {
       },
       ...{ package_version: '1', package_match: 'match', package_algorithm: null, workload, container_id: 'c0' },
       ...{ image: 'sha256:1', exit_code: null, signal: null, flags: ['unlinked', 'setuid'] },
+      ...{ action: null, target: null },
+      written_by: { exec_id: `${BOOT}:9:8:7`, path: '/usr/bin/curl', at: '2026-09-21T14:13:20.000000000Z' },
     });
     assert.equal(coverage.events_stored, 1);
+  });
+
+  it('shows a change to code, and the writer of a file only where it is known', async () => {
+    const node = 'node-changes';
+    const file = {
+      pid: 41,
+      uid: 7,
+      workload: 'systemd/app.service',
+      path: '/opt/a',
+      repeats: 3,
+      flags: flagBit('in_use'),
+    };
+    await send('file', [{ ...file, ts: ago(4), action: FILE_ACTIONS.indexOf('replaced'), target: 'b' }], { node });
+    await send('file', [{ ...file, ts: ago(5), action: 99, flags: 0 }], { node });
+    await send('load', [{ ts: ago(6), pid: 42 }], { node });
+    const { items } = await list(`node=${node}`);
+    const [replaced, foreign, load] = items;
+    assert.deepEqual(
+      [replaced.type, replaced.action, replaced.target, replaced.count, replaced.flags, replaced.uid, replaced.path],
+      ['file', 'replaced', 'b', 4, ['in_use'], 7, '/opt/a'],
+    );
+    assert.deepEqual([replaced.sha256, replaced.digest, replaced.role, replaced.written_by], [null, null, null, null]);
+    assert.deepEqual([foreign.action, load.action, load.written_by], ['unknown', null, null]);
+    assert.deepEqual(await pids(`node=${node}&type=file&flags=in_use`), [41]);
+    assert.deepEqual(await pids(`node=${node}&type=file&sha256=${A}`), []);
   });
 
   it('filters by each parameter, and by several', async () => {
