@@ -17,6 +17,8 @@ export type FileChangesOptions = {
   readonly installers: Installers;
 };
 
+type Waiting = { readonly row: Row<'file'>; readonly place: Place; readonly takenMs: number; readonly dueMs: number };
+
 export type FileChanges = {
   readonly take: TakeRecord;
   /** Sends what still waits. */
@@ -28,6 +30,11 @@ export type FileChanges = {
  * digest (WAIT_NS in observer.ts): rows wait that long for both.
  */
 const WAIT_MS = 500;
+/** A program that is not known by then, as descriptors are read first, stays unnamed. */
+const GIVE_UP_MS = 10_000;
+const RETRY_MS = 50;
+/** In a flood nothing waits: 16 MB when full. */
+const MAX_WAITING = 16_384;
 const BY_INSTALLER = flagBit('by_installer');
 const [RENAMED, REPLACED] = [FILE_ACTIONS.indexOf('renamed'), FILE_ACTIONS.indexOf('replaced')];
 const decode = ringDecoder(file);
@@ -42,10 +49,10 @@ function isRenamedOver({ action, path, target }: Row<'file'>): boolean {
 }
 
 export function createFileChanges({ out, origins, images, installers }: FileChangesOptions): FileChanges {
-  let waiting: { readonly row: Row<'file'>; readonly place: Place; readonly dueMs: number }[] = [];
+  let waiting: Waiting[] = [];
   let timer: NodeJS.Timeout | undefined;
 
-  const send = ({ row, place }: { row: Row<'file'>; place: Place }) => {
+  const send = ({ row, place }: Pick<Waiting, 'row' | 'place'>) => {
     if (isRenamedOver(row)) row.action = REPLACED;
     row.writer_path = images.find(row)?.program.path ?? '';
     if (installers.has(row)) row.flags |= BY_INSTALLER;
@@ -54,11 +61,12 @@ export function createFileChanges({ out, origins, images, installers }: FileChan
   const sendDue = () => {
     timer = undefined;
     const nowMs = performance.now();
-    const due = waiting.findIndex(({ dueMs }) => dueMs > nowMs);
-    const ready = due === -1 ? waiting : waiting.slice(0, due);
-    waiting = due === -1 ? [] : waiting.slice(due);
-    for (const one of ready) send(one);
-    if (waiting.length > 0) timer = setTimeout(sendDue, waiting[0]!.dueMs - nowMs + 1);
+    const isReady = ({ row, takenMs, dueMs }: Waiting) =>
+      dueMs <= nowMs && (images.find(row) !== undefined || nowMs - takenMs > GIVE_UP_MS);
+    const { ready = [], later = [] } = Object.groupBy(waiting, (each) => (isReady(each) ? 'ready' : 'later'));
+    waiting = later;
+    for (const each of ready) send(each);
+    if (later.length > 0) timer = setTimeout(sendDue, Math.max(later[0]!.dueMs - nowMs, RETRY_MS));
   };
   const take: TakeRecord = (record, bootOffsetNs) => {
     const [head, row] = [readRecordHead(record), decode(record)];
@@ -67,11 +75,11 @@ export function createFileChanges({ out, origins, images, installers }: FileChan
     if (ts < 0n || ts > NUMBER_FORMATS.time.max) return false;
     // What the probe itself writes is no news.
     if (row.pid === process.pid) return true;
-    waiting.push({
-      row: Object.assign(row, { ts, cpu: head.cpu, cpu_seq: head.seq, writer_path: '' }),
-      place: origins.placeOfPath(row.cgroup_path),
-      dueMs: performance.now() + WAIT_MS,
-    });
+    const takenMs = performance.now();
+    const place = origins.placeOfPath(row.cgroup_path);
+    Object.assign(row, { ts, cpu: head.cpu, cpu_seq: head.seq, writer_path: '' });
+    if (waiting.length >= MAX_WAITING) for (const each of waiting.splice(0)) send(each);
+    waiting.push({ row, place, takenMs, dueMs: takenMs + WAIT_MS });
     timer ??= setTimeout(sendDue, WAIT_MS);
     return true;
   };

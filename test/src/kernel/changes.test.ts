@@ -120,8 +120,10 @@ for (const [index, { name, mount }] of FILESYSTEMS.entries()) {
       for (const { way } of WAYS) pids.set(way, runAs(CHANGE, [way, join(at, way)]));
       await delay(20);
       for (const { way } of WAYS) if (!GONE.includes(way)) runAs(join(at, way), []);
-      // File events leave the probe half a second after they happened.
-      await delay(1_200);
+      // File events leave the probe half a second after they happened, and on a busy machine later.
+      const last = pids.get('unlink')!;
+      await watched.row('file', (row) => row.pid === last);
+      await delay(700);
     });
 
     for (const { way, action, writes } of WAYS) {
