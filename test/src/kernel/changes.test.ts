@@ -257,9 +257,9 @@ describe('names and uses', { skip }, () => {
   test('what is done again and again is told once, with how often', async () => {
     const file = join(folder, 'often');
     copyFileSync(PROGRAM, file);
-    const script = `for i in $(seq 60); do echo >> ${file}; read -t 0.01 _ < /dev/zero; sleep 0.01; done`;
-    const pid = runAs('/bin/bash', ['-c', script])!;
-    await delay(1_200);
+    const pid = runAs('/bin/bash', ['-c', `for i in $(seq 40); do echo >> ${file}; sleep 0.01; done`])!;
+    await watched.row('file', (row) => row.pid === pid);
+    await delay(300);
     assert.equal(fileRows(pid).length, 1);
   });
 });
