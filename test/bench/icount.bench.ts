@@ -24,8 +24,8 @@ async function count(): Promise<InstructionCounts> {
 async function run(): Promise<Figure[]> {
   const { execs, bare, kernel, probe, bpftrace } = await count();
   const thousands = (instructions: number) => ({ ...summarize([instructions / 1_000]), samples: execs });
-  const baseline = { what: 'the bare exec', value: thousands(bare.mean) };
-  const added = (of: Counted) => of.mean - bare.mean;
+  const baseline = { what: 'the bare exec', value: thousands(bare.median) };
+  const added = (of: Counted) => of.median - bare.median;
   const together = (of: Counted & { readonly agent: number }) => thousands(of.cpu - bare.cpu + of.agent);
   const beside = bpftrace && { what: 'bpftrace, without a digest', value: together(bpftrace) };
   return FAMILIES.flatMap((family): Figure[] => [

@@ -5,8 +5,8 @@
 import { before, describe } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
-/** These choose the family themselves, or are of none. */
-const ONCE = /\/(?:hooks|verified|alive|loads)\.test\.ts$/;
+/** These choose the family themselves, or are the same in both. */
+const ONCE = /\/(?:hooks|loads|overlay|verified)\.test\.ts$/;
 const files = process.argv.slice(2);
 
 function suite(file: string, query: string): void {

@@ -15,8 +15,8 @@ import { loadLibbpf, loadLibc } from '@bintrail/probe/ffi.ts';
 import { cpuNs, startProbeProcess } from '../bench/probe-process.ts';
 import { buildPrograms, type LoopTimes } from '../bench/programs.ts';
 
-/** Instructions an exec: `mean` from its vfork to the end of its wait, whoever ran meanwhile; `cpu` of its own processes. */
-export type Counted = { readonly mean: number; readonly cpu: number };
+/** Instructions an exec: the `median` from a vfork to the end of its wait, whoever ran meanwhile; `cpu` of its processes. */
+export type Counted = { readonly median: number; readonly cpu: number };
 export type Families = 'tracepoint' | 'lsm';
 export type InstructionCounts = {
   readonly execs: number;
@@ -28,9 +28,9 @@ export type InstructionCounts = {
   readonly bpftrace?: Counted & { readonly agent: number };
 };
 
-const EXECS = 1_000;
+const EXECS = 500;
 /** Enough for Node to have compiled what is hot in the probe. */
-const WARM_UP = 3_000;
+const WARM_UP = 2_000;
 /** Until what the probe has read is sent. */
 const SETTLE_MS = 1_000;
 const bpfObject = (name: string) => fileURLToPath(new URL(`../../bpf/build/${name}.bpf.o`, import.meta.url));
@@ -38,7 +38,7 @@ const bpfObject = (name: string) => fileURLToPath(new URL(`../../bpf/build/${nam
 const folder = mkdtempSync(join(tmpdir(), 'bintrail-icount-'));
 const programs = await buildPrograms(folder);
 const loop = (execs: number) => programs.loop(execs, programs.noop);
-const counted = ({ mean, cpu }: LoopTimes): Counted => ({ mean, cpu });
+const counted = ({ median, cpu }: LoopTimes): Counted => ({ median, cpu });
 
 async function withKernelPart(family: Families): Promise<Counted> {
   const [libbpf, libc] = [loadLibbpf(), loadLibc()];
@@ -46,7 +46,7 @@ async function withKernelPart(family: Families): Promise<Counted> {
   const bpf = loadBpfObject(libbpf, libc, bpfObject('bintrail'));
   steps?.attach();
   bpf.attach();
-  await loop(EXECS / 10);
+  await loop(EXECS);
   const times = await loop(EXECS);
   bpf.close();
   steps?.close();
@@ -89,7 +89,7 @@ async function withBpftrace(): Promise<Counted & { agent: number }> {
   return { ...counted(times), agent };
 }
 
-await loop(EXECS / 10);
+await loop(EXECS);
 const bare = counted(await loop(EXECS));
 const kernel = { tracepoint: await withKernelPart('tracepoint'), lsm: await withKernelPart('lsm') };
 const probe = { tracepoint: await withProbe('tracepoint'), lsm: await withProbe('lsm') };

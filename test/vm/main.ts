@@ -11,9 +11,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 /** Of the kernel ring: what may differ between kernels and families of hooks. */
-const FILES = ['verified', 'hooks', 'alive', 'loads', 'exec', 'overlay'].map(
-  (name) => `test/src/kernel/${name}.test.ts`,
-);
+const FILES = ['verified', 'hooks', 'loads', 'overlay', 'exec'].map((name) => `test/src/kernel/${name}.test.ts`);
 
 const missing = missingForVm(process.env);
 if (missing.length > 0) {
