@@ -1,7 +1,17 @@
 /** Databases in roots of other mount namespaces, on the running kernel: whose word counts, and what cannot fool the reader. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { closeSync, constants, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
@@ -90,6 +100,19 @@ test('containers of one image share one index; another image has its own', { ski
     assert.deepEqual(brief(await ask(root)), ['answered', 'apk:busybox sha1 sealed']);
   }
   assert.equal(packages.size().databases, before + 2);
+});
+
+test('merged /usr: the database says /bin, the kernel /usr/bin', { skip }, async (t) => {
+  const image = makeImage(folder, { ...APK, ...DPKG, usr: null });
+  renameSync(join(image, 'bin'), join(image, 'usr/bin'));
+  symlinkSync('usr/bin', join(image, 'bin'));
+  writeRpmDatabase(image, [rpmHeader('busybox', [{ path: BUSYBOX, digest: digest('sha256') }], { algorithm: 8 })]);
+  const { owners } = await ask(await start(t, image), '/usr/bin/busybox');
+  assert.deepEqual(owners.map(({ manager, comparedPath }) => `${manager} ${comparedPath}`).sort(), [
+    `apk ${BUSYBOX}`,
+    `dpkg ${BUSYBOX}`,
+    `rpm ${BUSYBOX}`,
+  ]);
 });
 
 test('whoever edits the database in the container opens it: it explains nothing any more', { skip }, async (t) => {
