@@ -90,6 +90,7 @@ function stageMetrics(
     const where = { stage, topic };
     // A series that is there from the start shows a rate; one that appears with its first event does not.
     for (const each of [...Object.values(records), retries]) each.inc(where, 0);
+    for (const each of [batch, seconds]) each.zero(where);
     return {
       processed(facts) {
         for (const kind of ['in', 'out', 'dead'] as const) records[kind].inc(where, facts[kind]);
