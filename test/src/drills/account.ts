@@ -33,7 +33,8 @@ export async function startDriver(folder: string, programs: number, pauseUs = PA
   await run('cc', ['-O1', '-Wall', '-o', tool, SOURCE]);
   const base = readFileSync(noop);
   const digests = Array.from({ length: programs }, (_, which) => {
-    const bytes = Buffer.concat([base, Buffer.from(`#${String(which).padStart(8, '0')}`)]);
+    // Of this run alone: another on this machine would make the same content run elsewhere.
+    const bytes = Buffer.concat([base, Buffer.from(`#${folder}#${String(which).padStart(8, '0')}`)]);
     writeFileSync(join(folder, `p${which}`), bytes);
     chmodSync(join(folder, `p${which}`), 0o755);
     return createHash('sha256').update(bytes).digest('hex');
