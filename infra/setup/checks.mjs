@@ -206,6 +206,12 @@ const CONTAINER_PARTS = [
   { name: 'podman', purpose: 'runs containers for the tests', packages: everywhere('podman'), only: 'containers' },
   { name: 'runc', purpose: 'starts the containers of the tests', packages: everywhere('runc'), only: 'containers' },
   {
+    name: 'containerd',
+    purpose: 'runs pods for the tests',
+    packages: everywhere('containerd'),
+    onlyContainers: true,
+  },
+  {
     name: 'busybox',
     purpose: 'is what the containers of the tests hold',
     packages: {

@@ -66,7 +66,7 @@ export async function openPodman(): Promise<Podman> {
     const files = rootfs(folder, name, trailer);
     fill?.(files);
     await run('tar', ['-C', files, '-cf', `${files}.tar`, '.']);
-    await podman('import', '--quiet', `${files}.tar`, image);
+    await podman('import', '--quiet', '--change', 'CMD /bin/sleep 3600', `${files}.tar`, image);
     return image;
   };
   const image = await importImage('test', '');

@@ -1,4 +1,122 @@
-import type { ContainerSource } from './facts.ts';
+/** The Container Runtime Interface that containerd and CRI-O serve to the kubelet at a socket: gRPC, cri.proto. */
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { createLru } from '@bintrail/runtime/lru.ts';
+import type { ServiceClientConstructor } from '@grpc/grpc-js';
+import { type ContainerFacts, type ContainerSource, imageDigest, labelsText, podWorkload, textOf } from './facts.ts';
+import { ownerOf } from './pod-owner.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+type Container = {
+  readonly id: string;
+  readonly pod_sandbox_id: string;
+  readonly metadata: { readonly name: string } | null;
+  readonly image: { readonly image: string } | null;
+  readonly image_ref: string;
+  readonly created_at: string;
+  readonly labels: Labels;
+};
+
+type Pod = {
+  readonly id: string;
+  readonly metadata: { readonly name: string; readonly namespace: string } | null;
+  readonly created_at: string;
+  readonly labels: Labels;
+  readonly annotations: Labels;
+};
+
+type Ask = <Answer>(method: string, request: object, signal: AbortSignal) => Promise<Answer>;
+
+/** What is asked of a socket; its client is made when it is first there, as many hosts have no Kubernetes. */
+type Connection = { readonly ask: Ask; readonly close: () => void };
+
+const PROTO = fileURLToPath(new URL('cri.proto', import.meta.url));
+const DEADLINE_MS = 5_000;
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+const MAX_IMAGES = 1_024;
+/** What a pod's own container is called, which holds its namespaces: no name a container in a pod can have. */
+const SANDBOX = 'POD';
+/** google.rpc.Code, https://grpc.io/docs/guides/status-codes/ */
+const NOT_FOUND = 5;
+
 export function openCri(runtime: string, socketPath: string): ContainerSource {
-  return { name: `${runtime}=${socketPath}`, runtimes: [runtime], find: async () => undefined, close: () => {} };
+  const digests = createLru<string, string>(MAX_IMAGES);
+  let connecting: Promise<Connection> | undefined;
+
+  const ask: Ask = async (method, request, signal) => {
+    if (!existsSync(socketPath)) throw new Error(`no socket at ${socketPath}`);
+    connecting ??= connect(socketPath);
+    return (await connecting).ask(method, request, signal);
+  };
+  const digestOf = async (imageRef: string, signal: AbortSignal): Promise<string> => {
+    const known = digests.touch(imageRef);
+    if (known !== undefined || imageRef === '') return known ?? '';
+    type Answer = { image: { id: string; repo_digests: string[] } | null };
+    const { image } = await ask<Answer>('ImageStatus', { image: { image: imageRef } }, signal);
+    const found = imageDigest(image?.repo_digests[0] ?? '') || imageDigest(image?.id ?? imageRef);
+    digests.set(imageRef, found);
+    return found;
+  };
+  const podOf = async (id: string, signal: AbortSignal): Promise<Pod | undefined> => {
+    try {
+      const { status } = await ask<{ status: Pod | null }>('PodSandboxStatus', { pod_sandbox_id: id }, signal);
+      return status?.id === id ? status : undefined;
+    } catch (error) {
+      if ((error as { code?: unknown }).code === NOT_FOUND) return undefined;
+      throw error;
+    }
+  };
+  const find = async (id: string, signal: AbortSignal): Promise<ContainerFacts | undefined> => {
+    const answer = await ask<{ containers: Container[] }>('ListContainers', { filter: { id } }, signal);
+    const container = answer.containers.find((one) => one.id === id);
+    const pod = await podOf(container?.pod_sandbox_id ?? id, signal);
+    if (pod === undefined) return undefined;
+    const image = container === undefined ? '' : await digestOf(textOf(container.image_ref), signal);
+    return factsOf(pod, container, image);
+  };
+  return {
+    ...{ name: `${runtime}=${socketPath}`, runtimes: [runtime, 'oci'], find },
+    close: () => void connecting?.then(({ close }) => close()),
+  };
+}
+
+function factsOf(pod: Pod, container: Container | undefined, image: string): ContainerFacts {
+  const [podName, namespace] = [textOf(pod.metadata?.name), textOf(pod.metadata?.namespace)];
+  const name = container === undefined ? SANDBOX : textOf(container.metadata?.name);
+  const owner = ownerOf({ name: podName, labels: pod.labels, annotations: pod.annotations }, hostname());
+  return {
+    ...{ name, namespace, pod: podName, image },
+    deployedAs: podName === '' ? '' : podWorkload(namespace, owner.kind, textOf(owner.name), name),
+    imageRef: textOf(container?.image?.image),
+    imageId: imageDigest(textOf(container?.image_ref)),
+    labels: labelsText({ ...pod.labels, ...container?.labels }),
+    createdNs: BigInt(container?.created_at ?? pod.created_at),
+  };
+}
+
+/** The packages are loaded here: 15 MB that a host without such a socket need not have. */
+async function connect(socketPath: string): Promise<Connection> {
+  const [grpc, { load }] = await Promise.all([import('@grpc/grpc-js'), import('@grpc/proto-loader')]);
+  const definition = await load(PROTO, { keepCase: true, longs: String, defaults: true });
+  // biome-ignore lint/suspicious/noExplicitAny: what a proto file becomes has no type before it is read
+  const { v1 } = (grpc.loadPackageDefinition(definition) as any).runtime;
+  const open = (Service: ServiceClientConstructor) =>
+    new Service(`unix://${socketPath}`, grpc.credentials.createInsecure(), {
+      'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
+    });
+  const clients = [open(v1.RuntimeService), open(v1.ImageService)];
+  const ask: Ask = (method, request, signal) =>
+    new Promise((resolve, reject) => {
+      const client = clients.find((one) => typeof one[method] === 'function')!;
+      const call = client[method]!(request, { deadline: Date.now() + DEADLINE_MS }, (error: unknown, answer: never) =>
+        error ? reject(error) : resolve(answer),
+      );
+      signal.addEventListener('abort', () => call.cancel(), { once: true });
+    });
+  const close = () => {
+    for (const client of clients) client.close();
+  };
+  return { ask, close };
 }
