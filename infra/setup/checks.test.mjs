@@ -65,7 +65,7 @@ describe('on Linux', { skip: process.platform !== 'linux' && 'this is not Linux'
   test('containers for the tests want podman, runc and a busybox', (t) => {
     const { root: base, commands, write } = makeCheckout(t, { 'usr/lib/libbpf.so.1': '' });
     write(path.join(base, 'usr/sbin/runc'), '', 0o755);
-    for (const name of ['npm', 'podman', 'rpmbuild']) write(path.join(commands, name), '', 0o755);
+    for (const name of ['npm', 'podman', 'rpmbuild', 'containerd']) write(path.join(commands, name), '', 0o755);
     const context = { mode: 'test', env: { PATH: commands }, builds: [], writes: [], base };
     assert.deepEqual(findMissing(context), []);
     const missing = findMissing({ ...context, containers: true });
