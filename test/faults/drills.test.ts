@@ -7,12 +7,12 @@ import { QUICK } from './plan.ts';
 import { runDrills } from './run-drills.ts';
 
 const DRILLS = 40;
-/** On two quiet cores forty take less (see CONTRIBUTING); a busy machine does as many as it can. */
+/** The ring must stay within minutes: a busy machine does as many as it can, and says how many. */
 const BUDGET_MS = 210_000;
 const SEED = Number(process.env.BINTRAIL_SEED ?? randomInt(2 ** 31));
 const REPLAY = `npm run test:faults -- --seed ${SEED} --count ${DRILLS}`;
 
-test(`${DRILLS} faults at random moments cost nothing that is not counted`, {
+test(`up to ${DRILLS} faults at random moments cost nothing that is not counted`, {
   skip: whyNoDrills() ?? false,
 }, async () => {
   console.log(`to replay: ${REPLAY}`);
