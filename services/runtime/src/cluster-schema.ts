@@ -95,10 +95,10 @@ function createTable(
   ];
 }
 
-/** A view's query over the rows of the shard it runs on. */
+/** A view's query over the rows of the shard it runs on, under the names it knows them by. */
 function ofItsShard(query: string, sharded: ReadonlySet<string>): string {
-  return query.replace(/\b(FROM|JOIN) (\w+)/g, (whole, word, name) =>
-    sharded.has(name) ? `${word} ${name}_local` : whole,
+  return query.replace(/\b(FROM|JOIN) (\w+)( AS \w+)?/g, (whole, word, name, alias) =>
+    sharded.has(name) ? `${word} ${name}_local${alias ?? ` AS ${name}`}` : whole,
   );
 }
 
