@@ -252,6 +252,8 @@ describe('names and uses', { skip }, () => {
     assert.deepEqual([row.path, fileAction(row.action)], [library, 'written']);
     assert.ok(row.flagNames.includes('in_use'));
     assert.deepEqual(fileRows(before), [], 'no x bit, and nobody maps it');
+    const load = await watched.row('load', (each) => each.path === library);
+    assert.deepEqual([load.role, load.writer_pid, load.writer_path], ['library', before, CHANGE]);
   });
 
   test('what is done again and again is told once, with how often', async () => {
