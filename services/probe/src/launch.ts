@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import type { User } from '@bintrail/runtime/privileges.ts';
-import type { SocketSetting } from './containers/sources.ts';
+import type { SocketSetting } from './containers/sockets.ts';
 import { missingCapabilities, PROBE_CAPABILITIES } from './host.ts';
 
 export const PROBE_MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));

@@ -7,7 +7,7 @@ import { chmodSync, existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CENSUS_FOLDER } from '@bintrail/probe/census.ts';
-import { containerSockets, DEFAULT_SOCKETS } from '@bintrail/probe/containers/sources.ts';
+import { containerSockets, DEFAULT_SOCKETS } from '@bintrail/probe/containers/sockets.ts';
 import { ownFolders, PROBE_MAIN, PROBE_NODE_OPTIONS, probeCommand, probeEnvironment } from '@bintrail/probe/launch.ts';
 import { optional, readConfig, setting, text } from '@bintrail/runtime/config.ts';
 import { SetupError, Transient } from '@bintrail/runtime/errors.ts';

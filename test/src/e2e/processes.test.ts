@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { DEFAULT_SOCKETS } from '@bintrail/probe/containers/sources.ts';
+import { DEFAULT_SOCKETS } from '@bintrail/probe/containers/sockets.ts';
 import { socketGroups } from '@bintrail/probe/launch.ts';
 import { lookupUser } from '@bintrail/runtime/privileges.ts';
 import { type Bintrail, eventually, startBintrail, whyNotHere } from './bintrail.ts';
