@@ -42,9 +42,9 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const findingOf = async (path: string) => {
+const findingOf = async (path: string, rule: string) => {
   const { json } = await bintrail.get('/v1/findings?limit=1000');
-  return json.items.find((finding: { path: string }) => finding.path === path);
+  return json.items.find((finding: { path: string; rule: string }) => finding.path === path && finding.rule === rule);
 };
 const messageAbout = (text: string) => slack.messages.map((each) => JSON.stringify(each)).find((m) => m.includes(text));
 
@@ -53,8 +53,7 @@ test('what a service downloads and runs is found with who wrote it, and told', {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   const curl = `curl -sS -o ${dropped} ${url}`;
   await shell.run(`sh -c '${curl} && chmod +x ${dropped} && sleep 0.1 && ${dropped}'`);
-  const finding = await eventually('the finding', 10_000, () => findingOf(dropped));
-  assert.equal(finding.rule, 'dropped-executable');
+  const finding = await eventually('the finding', 10_000, () => findingOf(dropped, 'dropped-executable'));
   assert.equal(finding.workload, `systemd/${UNIT}`);
   const { path, argv, uid, at } = finding.evidence.written_by;
   assert.deepEqual([path, argv, uid], ['/usr/bin/curl', curl.split(' '), 0]);
@@ -78,8 +77,8 @@ test('a program replaced while the service runs it is found with who replaced it
   for (const file of [program, next]) copyFileSync('/usr/bin/sleep', file);
   chmodSync(next, 0o755);
   await shell.run(`${program} 30 & sleep 0.1; mv ${next} ${program}; sleep 0.1; kill $!`);
-  const finding = await eventually('the finding', 10_000, () => findingOf(program));
-  assert.deepEqual([finding.rule, finding.severity], ['modified-after-start', 'medium']);
+  const finding = await eventually('the finding', 10_000, () => findingOf(program, 'modified-after-start'));
+  assert.equal(finding.severity, 'medium');
   assert.equal(finding.evidence.written_by.path, '/usr/bin/mv');
   assert.deepEqual(finding.evidence.written_by.argv, ['mv', next, program]);
   const message = await eventually('the message', 15_000, async () => messageAbout(finding.id));
