@@ -25,7 +25,8 @@ const LOADS = [
   { eventsPerS: 50_000, maxRows: 50 },
 ] as const;
 const NODES = 500;
-const PARTITIONS = 12;
+/** More than one copy of ingest could use here. */
+const PARTITIONS = 4;
 /** Not counted: programs are compiled, plans find their size. */
 const WARM_S = 5;
 const MEASURED_S = 15;
