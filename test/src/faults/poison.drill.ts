@@ -112,7 +112,7 @@ async function sendHalf(bus: Bus, { events, badFindings }: Sent, half: 0 | 1): P
 
 async function startStages(t: TestContext, bus: Bus, store: TestStore['store']) {
   const metrics = createMetrics('');
-  const receiver = await startSlackReceiver({});
+  const receiver = await startSlackReceiver({ minIntervalMs: 0 });
   t.after(() => receiver.close());
   const common = { bus, log, metrics };
   const ingest = createIngest({ ...common, store });
