@@ -177,6 +177,7 @@ describe('services as processes over Kafka and ClickHouse', () => {
     const isSeen = async (id: string) => (await viewing('GET', `/v1/approvals/${id}`)).status === 200;
     const approval = { match: { path: '/opt/a' }, effect: 'allow', scope: { workload: 'systemd/*' }, reason: 'ours' };
     const ids: string[] = [];
+    const seenMs: number[] = [];
     for (let n = 0; n < 5; n += 1) {
       const { status, body } = await writer('POST', '/v1/approvals', approval);
       assert.equal(status, 201);
@@ -184,8 +185,10 @@ describe('services as processes over Kafka and ClickHouse', () => {
       ids.push(body.id);
       const acknowledgedMs = performance.now();
       await until('the other shows it', () => isSeen(body.id));
-      assert(performance.now() - acknowledgedMs < APPROVAL_SEEN_MS);
+      seenMs.push(Math.round(performance.now() - acknowledgedMs));
     }
+    t.diagnostic(`shown by the other after ${seenMs.join(', ')} ms`);
+    assert(Math.max(...seenMs) < APPROVAL_SEEN_MS);
     const refused = await reader('POST', '/v1/approvals', approval);
     assert.equal(refused.status, 421);
     assert(refused.body.detail.includes(`changes go to ${writer.url},`));
