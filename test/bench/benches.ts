@@ -6,6 +6,7 @@ type Loader = () => Promise<{ readonly bench: Bench }>;
 export const BENCHES: Readonly<Record<string, Loader>> = {
   exec: () => import('./exec.bench.ts'),
   icount: () => import('./icount.bench.ts'),
+  changes: () => import('./changes.bench.ts'),
   ring: () => import('./ring.bench.ts'),
   wire: () => import('./wire.bench.ts'),
   ingest: () => import('./ingest.bench.ts'),
