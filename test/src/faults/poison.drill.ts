@@ -34,13 +34,13 @@ export async function drillPoison(t: TestContext, drilled: DrilledBus, store: Te
   const bus = await drilled.open(await newLocation());
   t.after(() => bus.close());
   const sent = mix(drilled, seed);
-  for (const topic of [TOPICS.policy, TOPICS.deliveries]) await publish(bus, topic, GARBAGE.map(keyed('garbage')));
+  for (const topic of [TOPICS.policy, TOPICS.deliveries]) await publish(bus, topic, garbage());
 
   // Half of it lies there before anybody reads, the rest comes while they do.
   await sendHalf(bus, sent, 0);
   const stages = await startStages(t, bus, store);
   const rest = async (): Promise<void> => {
-    await publish(bus, TOPICS.policy, [...GARBAGE.map(keyed('garbage')), approvalOfNothing()]);
+    await publish(bus, TOPICS.policy, [...garbage(), approvalOfNothing()]);
     await sendHalf(bus, sent, 1);
     await settled(bus, stages);
   };
@@ -75,9 +75,8 @@ function mix({ oversizedBytes }: DrilledBus, seed: number): Sent {
   return { account: fleet.account(), goodEvents: good.map(({ value }) => value), badEvents, badFindings, events };
 }
 
-const keyed =
-  (key: string) =>
-  (value: Uint8Array): Message => ({ key, value });
+/** Each under a key of its own: of one key only the newest record counts. */
+const garbage = (): Message[] => GARBAGE.map((value, n) => ({ key: `garbage-${n}`, value }));
 
 function approvalOfNothing(): Message {
   const head = { id: 'a', revision: 41, match: { sha256: ['5'.repeat(64)] }, effect: 'allow' as const };
