@@ -1,7 +1,9 @@
 -- What a container's runtime starts in its cgroup to set it up, and what that loads (flag runtime_setup, bit 16), is counted
--- under a role of its own. A late digest carries the flags of what it resolves.
+-- under a role of its own. A late digest carries the flags of what it resolves. Views are made anew and never changed in
+-- place: one that was goes by another deduplication token until the server starts again (26.7).
 
-ALTER TABLE sightings_from_exec MODIFY QUERY
+DROP VIEW IF EXISTS sightings_from_exec;
+CREATE MATERIALIZED VIEW sightings_from_exec TO sightings AS
 SELECT toYYYYMM(ingested_at) AS ingest_month,
   toStartOfHour(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
   workload, image, if(bitTest(flags, 16), 'setup', 'exec') AS role, sha256, path,
@@ -12,7 +14,8 @@ SELECT toYYYYMM(ingested_at) AS ingest_month,
   toInt64(1) AS n, ts AS first_seen, ts AS last_seen
 FROM exec_events AS e WHERE NOT bitTest(flags, 6);
 
-ALTER TABLE sighting_nodes_from_exec MODIFY QUERY
+DROP VIEW IF EXISTS sighting_nodes_from_exec;
+CREATE MATERIALIZED VIEW sighting_nodes_from_exec TO sighting_nodes AS
 SELECT toYYYYMM(ingested_at) AS ingest_month,
   toStartOfHour(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
   node, workload, image, if(bitTest(flags, 16), 'setup', 'exec') AS role, sha256, path,
@@ -20,14 +23,16 @@ SELECT toYYYYMM(ingested_at) AS ingest_month,
   toInt64(1) AS n, ts AS first_seen, ts AS last_seen
 FROM exec_events AS e WHERE NOT bitTest(flags, 6);
 
-ALTER TABLE lineage_from_exec MODIFY QUERY
+DROP VIEW IF EXISTS lineage_from_exec;
+CREATE MATERIALIZED VIEW lineage_from_exec TO lineage AS
 SELECT toYYYYMM(ingested_at) AS ingest_month,
   toStartOfHour(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
   workload, parent_path, path, if(bitTest(flags, 16), 'setup', 'exec') AS role, uid,
   toInt64(1) AS n, ts AS first_seen, ts AS last_seen
 FROM exec_events WHERE NOT bitTest(flags, 6);
 
-ALTER TABLE sightings_from_load MODIFY QUERY
+DROP VIEW IF EXISTS sightings_from_load;
+CREATE MATERIALIZED VIEW sightings_from_load TO sightings AS
 SELECT toYYYYMM(ingested_at) AS ingest_month,
   toStartOfHour(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
   workload, image, if(bitTest(l.flags, 16), 'setup', l.role) AS role, sha256, path,
@@ -38,7 +43,8 @@ SELECT toYYYYMM(ingested_at) AS ingest_month,
   1 + toInt64(repeats) AS n, ts AS first_seen, ts AS last_seen
 FROM load_events AS l WHERE NOT bitTest(flags, 6);
 
-ALTER TABLE sighting_nodes_from_load MODIFY QUERY
+DROP VIEW IF EXISTS sighting_nodes_from_load;
+CREATE MATERIALIZED VIEW sighting_nodes_from_load TO sighting_nodes AS
 SELECT toYYYYMM(ingested_at) AS ingest_month,
   toStartOfHour(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
   node, workload, image, if(bitTest(l.flags, 16), 'setup', l.role) AS role, sha256, path,
@@ -46,14 +52,16 @@ SELECT toYYYYMM(ingested_at) AS ingest_month,
   1 + toInt64(repeats) AS n, ts AS first_seen, ts AS last_seen
 FROM load_events AS l WHERE NOT bitTest(flags, 6);
 
-ALTER TABLE lineage_from_load MODIFY QUERY
+DROP VIEW IF EXISTS lineage_from_load;
+CREATE MATERIALIZED VIEW lineage_from_load TO lineage AS
 SELECT toYYYYMM(ingested_at) AS ingest_month,
   toStartOfHour(least(ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
   workload, parent_path, path, if(bitTest(load_events.flags, 16), 'setup', load_events.role) AS role, uid,
   1 + toInt64(repeats) AS n, ts AS first_seen, ts AS last_seen
 FROM load_events WHERE NOT bitTest(flags, 6);
 
-ALTER TABLE sightings_from_digest MODIFY QUERY
+DROP VIEW IF EXISTS sightings_from_digest;
+CREATE MATERIALIZED VIEW sightings_from_digest TO sightings AS
 SELECT toYYYYMM(ingested_at) AS ingest_month,
   toStartOfHour(least(event_ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
   workload, image, if(bitTest(d.flags, 16), 'setup', d.role) AS role,
@@ -64,7 +72,8 @@ SELECT toYYYYMM(ingested_at) AS ingest_month,
   step * (1 + toInt64(d.repeats)) AS n, event_ts AS first_seen, event_ts AS last_seen
 FROM digest_events AS d ARRAY JOIN [1, -1] AS step WHERE NOT bitTest(flags, 6);
 
-ALTER TABLE sighting_nodes_from_digest MODIFY QUERY
+DROP VIEW IF EXISTS sighting_nodes_from_digest;
+CREATE MATERIALIZED VIEW sighting_nodes_from_digest TO sighting_nodes AS
 SELECT toYYYYMM(ingested_at) AS ingest_month,
   toStartOfHour(least(event_ts, toDateTime64('2106-02-07 06:00:00', 9, 'UTC'))) AS hour,
   node, workload, image, if(bitTest(d.flags, 16), 'setup', d.role) AS role,

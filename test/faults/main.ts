@@ -1,11 +1,11 @@
 /**
- * `npm run test:faults -- --seed N --count M [--pace ring|quick|slow] [--check-every K]`: fault drills by hand. Needs root and
+ * `npm run test:faults -- --seed N --count M [--pace quick|slow] [--check-every K]`: fault drills by hand. Needs root and
  * the broker that `npm run kafka` fetches. The seed alone plans what goes wrong; it is printed, to run the same again.
  */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { whyNoDrills } from './for-drills.ts';
-import { QUICK, RING, SLOW } from './plan.ts';
+import { QUICK, SLOW } from './plan.ts';
 import { runDrills } from './run-drills.ts';
 
 const { values } = parseArgs({
@@ -24,7 +24,7 @@ if (why !== undefined) {
 const { seed, count, pace } = values;
 console.log(`to replay: npm run test:faults -- --seed ${seed} --count ${count} --pace ${pace}`);
 const complaints = await runDrills({
-  ...{ seed: Number(seed), count: Number(count), pace: pace === 'slow' ? SLOW : pace === 'ring' ? RING : QUICK },
+  ...{ seed: Number(seed), count: Number(count), pace: pace === 'slow' ? SLOW : QUICK },
   ...{ checkEvery: Number(values['check-every']), say: console.log },
 });
 for (const complaint of complaints) console.error(complaint);

@@ -77,3 +77,33 @@ it('an engine killed in the middle of inserts ends up with every row and every c
     await engine.remove();
   }
 });
+
+it('an engine killed after its first migration knows afterwards what its views have counted', async () => {
+  const homeDir = testHome();
+  const replayed = plan();
+  let engine = await startTestEngine(homeDir);
+  let store = openStore(engine);
+  try {
+    await migrate(store, readMigrations(MIGRATIONS));
+    await createStoreEvents(store)(replayed);
+    process.kill(engine.pid, 'SIGKILL');
+    await store.close();
+    await engine.stop();
+    engine = await startTestEngine(homeDir);
+    store = openStore(engine);
+    await createStoreEvents(store)(replayed);
+    assert.deepEqual(await store.query(FOUND), [EXPECTED]);
+  } finally {
+    await store.close();
+    await engine.remove();
+  }
+});
+
+// A view changed in place goes by another token until the server starts again (26.7): a plan around that is counted twice.
+it('no migration changes the query of a view in place', () => {
+  const statements = readMigrations(MIGRATIONS).flatMap((migration) => migration.statements);
+  assert.deepEqual(
+    statements.filter((sql) => /\bMODIFY QUERY\b/.test(sql)),
+    [],
+  );
+});

@@ -50,19 +50,6 @@ SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_windo
     );
   });
 
-  it('changes what a view computes on the shard of its rows', () => {
-    const [changed] = rendered(
-      EVENTS,
-      COUNTS,
-      VIEW,
-      'ALTER TABLE counts_from_events MODIFY QUERY\nSELECT 2 FROM events',
-    ).slice(5);
-    assert.equal(
-      changed,
-      "ALTER TABLE counts_from_events ON CLUSTER 'fleet' MODIFY QUERY\nSELECT 2 FROM events_local AS events",
-    );
-  });
-
   it('keeps the last row of a key by the column it was kept by', () => {
     const [local] = rendered(EVENTS.replace('MergeTree', 'ReplacingMergeTree(n)'));
     assert.match(local!, /ENGINE = ReplicatedReplacingMergeTree\('[^']+', '\{replica\}', n\)\nORDER BY/);

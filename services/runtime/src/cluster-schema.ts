@@ -102,12 +102,10 @@ function ofItsShard(query: string, sharded: ReadonlySet<string>): string {
   );
 }
 
-const OF_VIEW = /^MODIFY QUERY\b/;
 const OF_COLUMNS = /^(ADD|DROP|RENAME|MODIFY|COMMENT) COLUMN\b/;
 
 /** Columns are those of both tables; indexes, projections, settings and TTLs those of the one that holds the rows. */
 function alterTable(table: string, change: string, on: string, sharded: ReadonlySet<string>): string[] {
-  if (OF_VIEW.test(change)) return [`ALTER TABLE ${table} ${on} ${ofItsShard(change, sharded)}`];
   if (!sharded.has(table)) return [`ALTER TABLE ${table} ${on} ${change}`];
   const local = `ALTER TABLE ${table}_local ${on} ${change}`;
   return OF_COLUMNS.test(change) ? [local, `ALTER TABLE ${table} ${on} ${withoutPlace(change)}`] : [local];
