@@ -2,10 +2,11 @@
  * Who holds which descriptor, for how long, and in what order they are read. A held descriptor keeps its filesystem from
  * being unmounted, so each is let go within HOLD_MS, read or not; files that other filesystems hold up come first.
  */
-import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readlinkSync } from 'node:fs';
 import { createLru, type Lru } from '@bintrail/runtime/lru.ts';
 import type { DigestReason, DigestSource } from '@bintrail/schemas/digest-words.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
+import { isNativeHead, readHead, readOwnHead } from './elf-head.ts';
 import { type FileState, identityKey } from './file-identity.ts';
 import { CHUNK_BYTES, type Extra, type HashAnswer, hashBytes, hashDescriptor } from './hashing.ts';
 import { isCacheable, type Reading } from './reading.ts';
@@ -85,7 +86,7 @@ export function createDescriptors(options: DescriptorOptions): Descriptors {
     readingByDevice: new Map(),
     reading: 0,
     chunks: [],
-    ownHead: readHead(openSync('/proc/self/exe', constants.O_RDONLY)),
+    ownHead: readOwnHead(),
     sweeper: undefined,
   };
   let nextId = 0;
@@ -131,7 +132,7 @@ function take(state: State, fd: number, pid: number, newId: () => number): void 
     return;
   }
   const identity = identityKey(file);
-  const isNative = isNativeHead(readHead(fd, false), state.ownHead);
+  const isNative = isNativeHead(readHead(fd), state.ownHead);
   const isKnown = state.known.touch(identity) !== undefined;
   const isNeeded = !isKnown && !state.underWay.has(identity);
   const path = isNeeded || !isNative ? pathOf(fd) : '';
@@ -291,26 +292,4 @@ function look(options: DescriptorOptions, fd: number): FileState | undefined {
 
 function pathOf(fd: number): string {
   return readlinkSync(`/proc/self/fd/${fd}`, 'latin1').replace(/ \(deleted\)$/, '');
-}
-
-const ELF_HEAD_BYTES = 20;
-
-/** The first bytes of a file; empty when it cannot be read. execve has just read the same page. */
-function readHead(fd: number, close = true): Uint8Array {
-  const head = new Uint8Array(ELF_HEAD_BYTES);
-  try {
-    return head.subarray(0, readSync(fd, head, 0, ELF_HEAD_BYTES, 0));
-  } catch {
-    return head.subarray(0, 0);
-  } finally {
-    if (close) closeSync(fd);
-  }
-}
-
-/**
- * Whether the kernel runs this file itself: magic, class, byte order and machine are those of this very process
- * (elf(5)). What it hands to an interpreter, also by binfmt_misc, is not.
- */
-function isNativeHead(head: Uint8Array, own: Uint8Array): boolean {
-  return head.length === ELF_HEAD_BYTES && own.every((byte, at) => (at >= 6 && at < 18) || byte === head[at]);
 }
