@@ -135,7 +135,8 @@ async function format(place: Place, clusterId: string, properties: Properties): 
   };
   const lines = Object.entries({ ...properties, ...own }).map(([name, value]) => `${name}=${value}\n`);
   writeFileSync(file, lines.join(''));
-  const args = ['format', '--ignore-formatted', '--cluster-id', clusterId, '--config', file];
+  // In one argument with its name: one id of 64 begins with a dash.
+  const args = ['format', '--ignore-formatted', `--cluster-id=${clusterId}`, '--config', file];
   const child = java(place, 'kafka.tools.StorageTool', args);
   const [code] = await once(child, 'exit');
   if (code !== 0) throw refused(place);
