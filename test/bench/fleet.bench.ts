@@ -147,7 +147,9 @@ function latencyFigures({ eventsPerS, latenciesMs, latestMs }: Measured): Figure
   ];
 }
 
-const WHY_LATE = 'two cores carry the fleet, the broker, the engine, ingest and detect together.';
+const WHY_LATE =
+  'two cores carry the fleet, the broker, the engine, ingest and detect together, which want some three at that rate; ' +
+  'other work ran beside them.';
 
 function costFigures({ eventsPerS, cpu }: Measured): Figure[] {
   return cpu.map(({ stage, perUnitS }) => ({
