@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createDetect } from '@bintrail/detect/detect.ts';
 import { execMessage, execRow } from '@bintrail/detect/events.kit.ts';
 import { letGo, message, newLocation, openFor, until, wide } from '@bintrail/runtime/bus.contract.kit.ts';
@@ -13,6 +15,7 @@ import { findingSchema } from '@bintrail/schemas/finding.ts';
 import { TOPICS, topicShapes } from '@bintrail/schemas/topics.ts';
 import { connectionOf, open, QUICK } from './contract.adapter.ts';
 import { kafkaForTests } from './for-tests.ts';
+import { startService } from './service.kit.ts';
 
 await kafkaForTests();
 const adapter = { name: 'kafka', open, module: new URL('./contract.adapter.ts', import.meta.url), takesOver: false };
@@ -74,4 +77,16 @@ test('an exec with megabytes of arguments becomes a finding that Kafka takes, an
   await until('all is judged', async () => (await bus.lag(TOPICS.events, 'detect')).records === 0);
   assert.deepEqual(found, ['/opt/a']);
   assert.equal(detect.health().state, 'up');
+});
+
+test('a stage that is asked to end while it starts ends in good order', async (t) => {
+  const connection = connectionOf(await newLocation());
+  await ensureTopics(connection, topicShapes({ partitions: 1, retentionMs: 3_600_000 }), log);
+  const env = { KAFKA_BROKERS: connection.brokers.join(','), KAFKA_PREFIX: connection.prefix };
+  for (const afterMs of [0, 100, 250, 500]) {
+    const { child } = await startService(t, 'detect', env, 'starting');
+    await delay(afterMs);
+    child.kill('SIGTERM');
+    assert.deepEqual(await once(child, 'exit'), [0, null], `after ${afterMs} ms`);
+  }
 });

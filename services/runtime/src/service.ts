@@ -67,7 +67,12 @@ export async function runService(options: ServiceOptions, start: (host: Host) =>
     const ops = await listenOps({ host: config.host, port: config.port, metrics, health, ready });
     shutdown.onClose('ops', ops.close);
     log.info({ url: ops.url }, 'starting');
-    part = await start({ bus, log, metrics, shutdown });
+    part = await start({ bus, log, metrics, shutdown }).catch((error: unknown) => {
+      // Asked to end meanwhile: what it started with was closed under it.
+      if (shutdown.signal.aborted) return undefined;
+      throw error;
+    });
+    if (part === undefined) return;
     shutdown.onClose(name, part.close);
     part.done.catch(shutdown.fail);
     log.info({ url: ops.url }, 'up');
