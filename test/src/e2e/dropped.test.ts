@@ -62,9 +62,12 @@ test('what a service downloads and runs is found with who wrote it, and told', {
   assert.match(message, /dropped-executable/);
   assert.match(message, /Written by\* {2}`\/usr\/bin\/curl`: `curl -sS -o/);
 
-  const { json } = await bintrail.get(`/v1/events?type=file&path=${encodeURIComponent(dropped)}`);
+  const changes = await eventually('the event of the change', 15_000, async () => {
+    const { json } = await bintrail.get(`/v1/events?type=file&path=${encodeURIComponent(dropped)}`);
+    return json.items.length > 0 ? json.items : undefined;
+  });
   assert.deepEqual(
-    json.items.map(({ action, workload }: { action: string; workload: string }) => [action, workload]),
+    changes.map(({ action, workload }: { action: string; workload: string }) => [action, workload]),
     [['mode', finding.workload]],
   );
 });

@@ -96,7 +96,7 @@ test('with hardly any files to open the kernel is never asked for one too many',
   timeout: 120_000,
 }, async () => {
   const paths = programs(at('few'), 200);
-  const probe = await startProbeApart(at('few-home'), ['prlimit', '--nofile=80:80']);
+  const probe = await startProbeApart(at('few-home'), ['prlimit', '--nofile=110:110']);
   await run('sh', ['-c', `for i in $(seq 0 199); do ${at('few')}/p$i & done; wait`]);
   await delay(500);
   const rows = await probe.stop();

@@ -68,6 +68,7 @@ test('no exact digest of a library is wrong, and no load is lost', {
   const told = Map.groupBy(loads, ({ digest_strength, digest_reason }) => digest_strength || digest_reason);
   const counts = Object.fromEntries([...told].map(([word, rows]) => [word, rows.length]));
   t.diagnostic(`${known.size} loads: ${JSON.stringify(counts)}`);
-  assert.ok((counts.exact ?? 0) > known.size / 10, JSON.stringify(counts));
+  // How many it is depends on how busy the machine is; none would prove nothing.
+  assert.ok((counts.exact ?? 0) >= 10, JSON.stringify(counts));
   assert.equal(counts[''] ?? 0, 0, 'each has a digest or a reason');
 });
