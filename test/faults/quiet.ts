@@ -23,11 +23,15 @@ export async function quiet(system: System): Promise<void> {
   }
 }
 
-/** Waits until the probe's outbox is empty: what is left in it at a stop is told by the next probe. */
+/**
+ * Waits until the probe's outbox is empty, as what is left in it at a stop is told by the next probe, and until nothing
+ * waits in its memory: while that is full the newest rows are dropped, and the last word of a probe is the newest.
+ */
 export async function handedOver({ health }: System): Promise<void> {
-  await eventually("the probe's outbox is empty", QUIET_MS, async () =>
-    (await health('probe').catch(() => undefined))?.outbox === 0 ? true : undefined,
-  );
+  await eventually('the probe has handed all over', QUIET_MS, async () => {
+    const { outbox, waiting } = (await health('probe').catch(() => undefined)) ?? {};
+    return outbox === 0 && waiting === 0 ? true : undefined;
+  });
 }
 
 async function leftToDo({ bus, health }: System): Promise<string[]> {

@@ -127,6 +127,7 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
       lsmRefusal: probe.lsmRefusal,
       uncounted,
       outbox: outbox.depth(),
+      waiting: probe.waitingMessages(),
       dropped: probe.droppedRows(),
       marks: probe.marks(),
       containers: probe.containers(),

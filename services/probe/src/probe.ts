@@ -62,6 +62,8 @@ export type Probe = {
   /** Filesystems that are marked, those that only containers have, and how overlays are seen. */
   readonly marks: Marks['status'];
   readonly census: Census;
+  /** Messages in memory that neither bus nor outbox has taken yet. */
+  readonly waitingMessages: () => number;
   /** Rows dropped so far because neither bus nor outbox took them. */
   readonly droppedRows: () => number;
   /** How the runtimes answer that are asked for the names of containers. */
@@ -198,7 +200,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const done = Promise.race([loop.done, failure.promise]);
   return {
     ...{ hooks: hooks.family, lsmRefusal, marks: marks.status, census, containers: containerNames.status },
-    ...{ droppedRows, done, close },
+    ...{ waitingMessages: out.depth, droppedRows, done, close },
   };
 }
 
