@@ -78,7 +78,7 @@ export async function createNotify(options: NotifyOptions): Promise<Notify> {
     ? createPost(webhookUrl, { timeoutMs: options.postTimeoutMs ?? POST_TIMEOUT_MS, clock })
     : undefined;
   const report = createReport(log, metrics, clock);
-  await requireSamePartitions(bus);
+  await requireSamePartitions(bus, log);
   const deliveries = await followDeliveries(bus, (key) => report.unreadable(TOPICS.deliveries, key));
   const policy = await followPolicy(bus, (key) => report.unreadable(TOPICS.policy, key));
   const { counts } = options;
