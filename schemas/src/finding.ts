@@ -37,6 +37,16 @@ const writerSchema = z.object({
   ts_ns: timeNs.describe('when it wrote, nanoseconds since the epoch, decimal'),
 });
 
+/** The container it ran in; texts are empty where its runtime had not told them by then. */
+const containerSchema = z.object({
+  id: z.string(),
+  name: z.string().describe('in Kubernetes within its pod'),
+  image_ref: z.string().describe('the image as whoever started it named it'),
+  namespace: z.string(),
+  pod: z.string(),
+});
+export type FindingContainer = z.infer<typeof containerSchema>;
+
 /** What was seen first, copied from the event that led to the finding. Texts are printable, arguments redacted. */
 export const evidenceSchema = z.object({
   verdict: z.object({ value: z.string(), why: z.string() }),
@@ -45,6 +55,7 @@ export const evidenceSchema = z.object({
   package_version: z.string(),
   package_match: z.string(),
   image: z.string(),
+  container: containerSchema.optional().describe('absent outside containers'),
   flags: z.array(z.string()),
   written_by: writerSchema.optional().describe('absent where the writer of the file is not known'),
   exec: z.object({

@@ -22,6 +22,7 @@ const TAGS = {
   binaries: 'What ran, by content: verdict, where it was seen, where it runs.',
   workloads: 'What each workload normally runs.',
   events: 'What happened, one by one, and the processes around it.',
+  containers: 'Which container, pod and image it was.',
   coverage: 'How much was seen, and by which probes.',
   findings: 'What somebody should look at, and what was done about it.',
   approvals: 'What is allowed and what is denied, where, until when, and why.',

@@ -10,6 +10,7 @@ import {
 import { FILE_ACTIONS } from '@bintrail/schemas/file-actions.ts';
 import { FLAGS, type Flag, flagBit } from '@bintrail/schemas/flags.ts';
 import { z } from '@hono/zod-openapi';
+import { containerNames } from './container-answer.ts';
 import { timeText } from './time.ts';
 
 export const EVENT_TYPES = ['exec', 'exit', 'load', 'digest', 'file'] as const;
@@ -57,7 +58,8 @@ export const eventAnswer = z
     package_algorithm: text.describe('Of the checksum the package records: md5, sha1 or sha256.'),
     workload: z.string(),
     container_id: text,
-    image: text,
+    image: text.describe('Digest.'),
+    container: containerNames,
     exit_code: number,
     signal: number,
     written_by: z

@@ -5,6 +5,7 @@ import { VERDICTS } from '@bintrail/schemas/sighting.ts';
 import { z } from '@hono/zod-openapi';
 import type { SeenSighting } from './findings/facts.ts';
 import { MAX_KINDS } from './queries/executables.ts';
+import type { RefsOf } from './queries/image-refs.ts';
 import { rfc3339FromNs, timeText } from './time.ts';
 
 /** Names shown of each kind, the most frequent first; a count beside them says how many there are. */
@@ -33,6 +34,9 @@ export const executableFields = {
     .describe(`Packages that own its paths, and whether the content is what they record; at most ${MAX_NAMES}.`),
   images: names,
   image_count: z.int(),
+  image_refs: names.describe(
+    `What those images are called by whoever starts containers from them, at most ${MAX_NAMES}.`,
+  ),
   strengths: z.record(z.string(), z.int()).describe('How sure the digest is: sightings by strength.'),
   first_seen: timeText,
   last_seen: timeText,
@@ -41,7 +45,13 @@ export const executableFields = {
     .describe(`More than ${MAX_KINDS} kinds of sightings: verdict, names and counts are of the most frequent ones.`),
 };
 
-export function executableAnswer(seen: readonly SeenSighting[], verdict: CombinedVerdict, truncated: boolean) {
+export type ExecutableFacts = {
+  readonly seen: readonly SeenSighting[];
+  readonly verdict: CombinedVerdict;
+  readonly truncated: boolean;
+};
+
+export function executableAnswer({ seen, verdict, truncated }: ExecutableFacts, refsOf: RefsOf) {
   const { paths, images } = { paths: tally(seen, ({ path }) => path), images: tally(seen, ({ image }) => image) };
   return {
     verdict: { ...verdict, verdicts: { ...verdict.verdicts } },
@@ -51,6 +61,7 @@ export function executableAnswer(seen: readonly SeenSighting[], verdict: Combine
     packages: packagesOf(seen),
     images: firstOf(images),
     image_count: images.size,
+    image_refs: [...new Set(firstOf(images).flatMap(refsOf))].slice(0, MAX_NAMES),
     strengths: Object.fromEntries(tally(seen, ({ digest_strength }) => digest_strength)),
     first_seen: rfc3339FromNs(inOrder(seen.map(({ firstNs }) => firstNs))[0]!),
     last_seen: rfc3339FromNs(inOrder(seen.map(({ lastNs }) => lastNs)).at(-1)!),
@@ -90,4 +101,9 @@ function packagesOf(seen: readonly SeenSighting[]) {
     const [name, version, match] = JSON.parse(key) as [string, string, (typeof PACKAGE_MATCHES)[number]];
     return { name, version, match };
   });
+}
+
+/** The images that {@link executableAnswer} names of all these. */
+export function imagesOf(executables: readonly Pick<ExecutableFacts, 'seen'>[]): Set<string> {
+  return new Set(executables.flatMap(({ seen }) => firstOf(tally(seen, ({ image }) => image))));
 }

@@ -3,6 +3,7 @@ import type { App } from './deps.ts';
 import { approvalsRoutes } from './routes/approvals.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { binariesRoutes } from './routes/binaries.ts';
+import { containersRoutes } from './routes/containers.ts';
 import { coverageRoutes } from './routes/coverage.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { eventsRoutes } from './routes/events.ts';
@@ -20,6 +21,7 @@ export function addRoutes(app: App): void {
   eventsRoutes(app);
   streamRoutes(app);
   processesRoutes(app);
+  containersRoutes(app);
   coverageRoutes(app);
   nodesRoutes(app);
   findingsRoutes(app);

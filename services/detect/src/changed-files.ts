@@ -7,9 +7,8 @@ import type { Finding } from '@bintrail/schemas/finding.ts';
 import { flagNames } from '@bintrail/schemas/flags.ts';
 import { bigAt, numberAt } from '@bintrail/schemas/row.ts';
 import { readTexts } from './column-reader.ts';
-import { execOf } from './evidence.ts';
+import { execOf, inContainer, type Known } from './evidence.ts';
 import type { Seen } from './judged-rows.ts';
-import type { Process } from './processes.ts';
 
 export type ChangedFile = Seen & { readonly core: FindingCore };
 
@@ -34,10 +33,10 @@ export function changedFinding(
   core: FindingCore,
   { batch, row, timeNs }: ChangedFile,
   policyRevision: number,
-  findProcess: (execId: string) => Process | undefined,
+  known: Known,
 ): Finding {
   const writer = readTexts(batch, 'writer_path').at(row);
-  const exec = execOf({ batch, row }, '', findProcess);
+  const exec = execOf({ batch, row }, '', known.findProcess);
   const uid = numberAt(batch, 'uid', row);
   const by = writer === '' ? 'a program that is not known' : writer;
   const why = `It was in use when it was ${actionAt(batch, row)} by ${by}: what runs of it is not what lies there now.`;
@@ -50,6 +49,7 @@ export function changedFinding(
       verdict: { value: 'unknown', why },
       digest: { source: '', strength: '', reason: 'changed' },
       ...{ package: '', package_version: '', package_match: '', image: readTexts(batch, 'image').at(row) },
+      ...inContainer({ batch, row }, known),
       flags: flagNames(numberAt(batch, 'flags', row)),
       written_by: { exec_id: exec.exec_id, path: writer, argv: exec.argv, uid, ts_ns: timeNs.toString() },
       exec,

@@ -29,6 +29,7 @@ type ExecRow = RowOf<typeof EVENTS.exec>;
 type LoadRow = RowOf<typeof EVENTS.load>;
 type DigestRow = RowOf<typeof EVENTS.digest>;
 type FileRow = RowOf<typeof EVENTS.file>;
+type ContainerRow = RowOf<typeof EVENTS.container>;
 
 const CONTENT = { sha256: sha256Of('a'), digest_source: 'held', digest_strength: 'exact' };
 const PLACE = { workload: 'systemd/nginx.service' };
@@ -78,6 +79,13 @@ export const execMessage = (...rows: ExecRow[]) => encodeBatch(EVENTS.exec, HEAD
 export const loadMessage = (...rows: LoadRow[]) => encodeBatch(EVENTS.load, HEADER, rows);
 export const digestMessage = (...rows: DigestRow[]) => encodeBatch(EVENTS.digest, HEADER, rows);
 
+/** A container by its id; where nothing else is said one of a pod. */
+export function containerRow(container_id: string, part: Partial<ContainerRow> = {}): ContainerRow {
+  const names = { container_name: 'app', image_ref: 'registry.example/cart:1.4', namespace: 'shop', pod: 'cart-x2x9z' };
+  return { ...zeroRow(EVENTS.container), ts: T0_NS, container_id, ...names, ...part } as ContainerRow;
+}
+
+export const containerMessage = (...rows: ContainerRow[]) => encodeBatch(EVENTS.container, HEADER, rows);
 export const fileMessage = (...rows: FileRow[]) => encodeBatch(EVENTS.file, HEADER, rows);
 
 export function decoded(...messages: Uint8Array[]): Batch[] {

@@ -1,9 +1,10 @@
 import type { FindingCore } from '@bintrail/analysis/rules.ts';
-import { type Evidence, type Finding, MAX_TIME_NS } from '@bintrail/schemas/finding.ts';
+import { type Evidence, type Finding, type FindingContainer, MAX_TIME_NS } from '@bintrail/schemas/finding.ts';
 import { flagNames } from '@bintrail/schemas/flags.ts';
 import { bigAt, numberAt, textAt } from '@bintrail/schemas/row.ts';
 import type { Sighting, Verdict } from '@bintrail/schemas/sighting.ts';
 import { argumentList, readTexts } from './column-reader.ts';
+import { containerAt } from './containers.ts';
 import type { Seen } from './judged-rows.ts';
 import { ancestorsOf, execIdAt, type Process, relatedExecId } from './processes.ts';
 
@@ -13,7 +14,13 @@ export type Facts = {
   readonly verdict: Verdict;
   readonly seen: Seen;
   readonly policyRevision: number;
+  readonly known: Known;
+};
+
+/** What detect remembers of processes and containers. */
+export type Known = {
   readonly findProcess: (execId: string) => Process | undefined;
+  readonly findContainer: (id: string) => FindingContainer | undefined;
 };
 
 /** The record that is published: the core, and what is known of the event it was seen in. */
@@ -28,7 +35,7 @@ export function findingOf(core: FindingCore, facts: Facts): Finding {
   };
 }
 
-function evidenceOf({ sighting, verdict, seen: { batch, row }, findProcess }: Facts): Evidence {
+function evidenceOf({ sighting, verdict, seen: { batch, row }, known }: Facts): Evidence {
   const text = (name: string) => readTexts(batch, name).at(row);
   return {
     verdict: { value: verdict.value, why: verdict.why },
@@ -37,16 +44,26 @@ function evidenceOf({ sighting, verdict, seen: { batch, row }, findProcess }: Fa
     package_version: sighting.package_version,
     package_match: sighting.package_match,
     image: sighting.image,
+    ...inContainer({ batch, row }, known),
     flags: flagNames(numberAt(batch, 'flags', row)),
-    ...writtenBy({ batch, row }, findProcess),
-    exec: execOf({ batch, row }, text('parent_path'), findProcess),
+    ...writtenBy({ batch, row }, known.findProcess),
+    exec: execOf({ batch, row }, text('parent_path'), known.findProcess),
   };
+}
+
+/** Nothing outside containers. */
+export function inContainer(
+  { batch, row }: Pick<Seen, 'batch' | 'row'>,
+  { findContainer }: Pick<Known, 'findContainer'>,
+): Pick<Evidence, 'container'> {
+  const container = containerAt(batch, row, findContainer);
+  return container === undefined ? {} : { container };
 }
 
 /** Nothing where the kernel side has not seen the file written. */
 function writtenBy(
   { batch, row }: Pick<Seen, 'batch' | 'row'>,
-  findProcess: Facts['findProcess'],
+  findProcess: Known['findProcess'],
 ): Pick<Evidence, 'written_by'> {
   const execId = relatedExecId(batch, 'writer', row);
   const writtenNs = bigAt(batch, 'written_ns', row);
@@ -67,7 +84,7 @@ function writtenBy(
 export function execOf(
   { batch, row }: Pick<Seen, 'batch' | 'row'>,
   parentPath: string,
-  findProcess: Facts['findProcess'],
+  findProcess: Known['findProcess'],
 ): Evidence['exec'] {
   const execId = execIdAt(batch, row);
   const process = findProcess(execId);

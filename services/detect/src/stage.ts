@@ -5,20 +5,23 @@ import type { PolicyView } from '@bintrail/analysis/policy-view.ts';
 import { findings } from '@bintrail/analysis/rules.ts';
 import { createLru, type Lru } from '@bintrail/runtime/lru.ts';
 import type { Batch } from '@bintrail/schemas/batch-decode.ts';
-import { type Finding, SEVERITIES } from '@bintrail/schemas/finding.ts';
+import { type Finding, type FindingContainer, SEVERITIES } from '@bintrail/schemas/finding.ts';
 import { numberAt } from '@bintrail/schemas/row.ts';
 import { changedFiles, changedFinding } from './changed-files.ts';
+import { type ContainerIndex, containersOf, createContainerIndex } from './containers.ts';
 import { findingOf } from './evidence.ts';
 import { distinctSightings } from './judged-rows.ts';
 import { createProcessIndex, learn, type Process, type ProcessIndex, processesOf } from './processes.ts';
 
 /**
  * What detect remembers between plans. All of it may be lost: without processes a finding has fewer ancestors, without
+ * containers it names theirs by id, without
  * `published` it is published once more, which its readers know by its id, and without `strong` a program that is run
  * within a clock tick of being written is found although its content is approved.
  */
 export type DetectState = {
   readonly processes: ProcessIndex;
+  readonly containers: ContainerIndex;
   /** The episode in which a finding was last published, by finding id. */
   readonly published: Lru<string, number>;
   /** Content seen with strong evidence, by workload. */
@@ -30,7 +33,10 @@ const MAX_PUBLISHED = 100_000;
 const MAX_STRONG = 100_000;
 
 export function createDetectState(): DetectState {
-  return { processes: createProcessIndex(), published: createLru(MAX_PUBLISHED), strong: createLru(MAX_STRONG) };
+  return {
+    ...{ processes: createProcessIndex(), containers: createContainerIndex() },
+    ...{ published: createLru(MAX_PUBLISHED), strong: createLru(MAX_STRONG) },
+  };
 }
 
 /** A finding, and the episode it opens: how often it was resolved before. */
@@ -40,6 +46,7 @@ export type Detected = {
   readonly out: readonly Due[];
   /** What {@link remember} adds to the state. */
   readonly learnt: readonly Process[];
+  readonly containers: ReadonlyMap<string, FindingContainer>;
   readonly strong: readonly string[];
   /** How many distinct sightings were judged. */
   readonly judged: number;
@@ -55,7 +62,11 @@ export function detect(batches: readonly Batch[], policy: PolicyView, state: Det
     if (batch.type !== 'exec') continue;
     for (const process of processesOf(batch)) learnt.set(process.exec_id, process);
   }
-  const findProcess = (execId: string) => learnt.get(execId) ?? state.processes.get(execId);
+  const containers = containersOf(batches);
+  const known = {
+    findProcess: (execId: string) => learnt.get(execId) ?? state.processes.get(execId),
+    findContainer: (id: string) => containers.get(id) ?? state.containers.get(id),
+  };
   const out = new Map<string, Due>();
   const sightings = distinctSightings(batches);
   const strong = new Set(
@@ -70,9 +81,9 @@ export function detect(batches: readonly Batch[], policy: PolicyView, state: Det
       const verdict = judge(sighting, policy.approvals, Number(seen.timeNs / 1_000_000n), corroborated);
       for (const core of findings(sighting, verdict, numberAt(seen.batch, 'flags', seen.row), writerPath)) {
         const episode = episodeDue(core.finding_id, seen.timeNs, policy, state);
-        const known = out.get(core.finding_id)?.finding;
-        if (episode === undefined || (known !== undefined && !isWorse(core, known))) continue;
-        const facts = { sighting, verdict, seen, policyRevision: policy.revision, findProcess };
+        const already = out.get(core.finding_id)?.finding;
+        if (episode === undefined || (already !== undefined && !isWorse(core, already))) continue;
+        const facts = { sighting, verdict, seen, policyRevision: policy.revision, known };
         out.set(core.finding_id, { finding: findingOf(core, facts), episode });
       }
     }
@@ -80,12 +91,13 @@ export function detect(batches: readonly Batch[], policy: PolicyView, state: Det
   for (const changed of changedFiles(batches)) {
     const { core } = changed;
     const episode = episodeDue(core.finding_id, changed.timeNs, policy, state);
-    const known = out.get(core.finding_id)?.finding;
-    if (episode === undefined || (known !== undefined && !isWorse(core, known))) continue;
-    const finding = changedFinding(core, changed, policy.revision, findProcess);
+    const already = out.get(core.finding_id)?.finding;
+    if (episode === undefined || (already !== undefined && !isWorse(core, already))) continue;
+    const finding = changedFinding(core, changed, policy.revision, known);
     out.set(core.finding_id, { finding, episode });
   }
-  return { out: [...out.values()], learnt: [...learnt.values()], strong: [...strong], judged: sightings.length };
+  const judged = sightings.length;
+  return { out: [...out.values()], learnt: [...learnt.values()], containers, strong: [...strong], judged };
 }
 
 /** The same file may run with and without its setuid bit. */
@@ -103,8 +115,9 @@ function episodeDue(findingId: string, timeNs: bigint, policy: PolicyView, state
 }
 
 /** Takes over what a plan taught, once its findings are published. */
-export function remember(state: DetectState, { out, learnt, strong }: Detected): void {
+export function remember(state: DetectState, { out, learnt, containers, strong }: Detected): void {
   learn(state.processes, learnt);
+  for (const [id, container] of containers) state.containers.set(id, container);
   for (const key of strong) state.strong.set(key, true);
   for (const { finding, episode } of out) state.published.set(finding.finding_id, episode);
 }

@@ -1,5 +1,6 @@
 import type { Finding } from '@bintrail/schemas/finding.ts';
 import type { Verdict } from '@bintrail/schemas/sighting.ts';
+import type { Counts } from './compose.ts';
 
 /** One finding group as it stands at the time of posting: what a message is made of. */
 export type Alert = {
@@ -13,8 +14,8 @@ export type Alert = {
   /** Further workloads of the group, and how many more there are at least. */
   readonly otherWorkloads: readonly string[];
   readonly moreWorkloads: number;
-  /** Sightings, nodes and the time of the oldest sighting when posted; undefined when the store did not say in time. */
-  readonly counts: { readonly count: number; readonly nodes: number; readonly firstNs: bigint } | undefined;
+  /** Sightings, nodes, the time of the oldest sighting and the container when posted; undefined when the store did not say in time. */
+  readonly counts: Counts | undefined;
   /** An earlier attempt was sent and its answer lost: the message may be in the channel already. */
   readonly mayRepeat: boolean;
 };

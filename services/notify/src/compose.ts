@@ -1,4 +1,4 @@
-import type { Finding } from '@bintrail/schemas/finding.ts';
+import type { Finding, FindingContainer } from '@bintrail/schemas/finding.ts';
 import type { Alert } from './alert.ts';
 import type { SlackMessage } from './block-kit.ts';
 import type { ApiAccess } from './commands.ts';
@@ -9,7 +9,13 @@ import { type Policy, review } from './review.ts';
 import { plainSummary, summaryMessage } from './summary.ts';
 import { dueAtMs, withdraw } from './transitions.ts';
 
-export type Counts = { readonly count: number; readonly nodes: number; readonly firstNs: bigint };
+export type Counts = {
+  readonly count: number;
+  readonly nodes: number;
+  readonly firstNs: bigint;
+  /** Where it was seen first, by what is known now. */
+  readonly container?: FindingContainer;
+};
 
 /** A message and the groups it tells of. */
 export type Composed = { readonly message: SlackMessage; readonly groups: readonly Pending[] };

@@ -1,5 +1,5 @@
 /** The parts of an alert in words. Everything that comes from a host goes through `code`. */
-import type { Finding } from '@bintrail/schemas/finding.ts';
+import type { Evidence, Finding } from '@bintrail/schemas/finding.ts';
 import type { Alert } from './alert.ts';
 import { quote } from './commands.ts';
 import { code } from './mrkdwn.ts';
@@ -8,6 +8,8 @@ const MAX_PARENTS = 3;
 const MAX_ABOVE = 5;
 const MIN_PATH_CHARS = 60;
 const MAX_WORKLOADS = 6;
+/** As container runtimes show ids. */
+const SHORT_ID_CHARS = 12;
 
 /** `Critical: denied-digest`; words of ours only. */
 export function title({ finding, episode }: Alert): string {
@@ -65,9 +67,23 @@ export function verdictText({ verdict }: Alert, maxChars: number): string {
   return `*${verdict.value}*: ${code(verdict.why, maxChars)}`;
 }
 
-export function whereText({ workload, node, evidence }: Finding, maxChars: number): string {
-  const image = evidence.image === '' ? [] : [`image ${code(evidence.image, maxChars)}`];
-  return [`${code(workload, 2 * maxChars)} on ${code(node, maxChars)}`, ...image].join('\n');
+export function whereText({ finding, counts }: Alert, maxChars: number): string {
+  const { workload, node, evidence } = finding;
+  const container = counts?.container ?? evidence.container;
+  const lines = [...containerLines(container, maxChars), ...imageLines(evidence.image, container, maxChars)];
+  return [`${code(workload, 2 * maxChars)} on ${code(node, maxChars)}`, ...lines].join('\n');
+}
+
+function containerLines(container: Evidence['container'], maxChars: number): string[] {
+  if (container === undefined) return [];
+  const { id, name, namespace, pod } = container;
+  const inPod = pod === '' ? '' : ` of pod ${code(`${namespace}/${pod}`, maxChars)}`;
+  return [`container ${code(name === '' ? id.slice(0, SHORT_ID_CHARS) : name, maxChars)}${inPod}`];
+}
+
+function imageLines(image: string, container: Evidence['container'], maxChars: number): string[] {
+  const names = [container?.image_ref ?? '', image].filter((name) => name !== '');
+  return names.length === 0 ? [] : [`image ${names.map((name) => code(name, maxChars)).join(' ')}`];
 }
 
 export function runnerText({ evidence: { exec } }: Finding, maxChars: number): string {

@@ -115,6 +115,9 @@ export const hostileFinding: fc.Arbitrary<Finding> = fc.record({
     package_version: words,
     package_match: fc.oneof(words, fc.constantFrom('match', 'mismatch')),
     image: words,
+    container: fc.option(fc.record({ id: words, name: words, image_ref: words, namespace: words, pod: words }), {
+      nil: undefined,
+    }),
     flags: fc.array(words, { maxLength: 20 }),
     exec: fc.record({
       exec_id: words,

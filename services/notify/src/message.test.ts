@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { FindingContainer } from '@bintrail/schemas/finding.ts';
 import { VERDICTS } from '@bintrail/schemas/sighting.ts';
 import { readPayload, textsOf } from '@bintrail/test/slack-payload.ts';
 import fc from 'fast-check';
@@ -78,6 +79,7 @@ test('texts that take the most room still leave a message that Slack takes, with
     const evidence = {
       package: text,
       image: text,
+      container: { id: text, name: text, image_ref: text, namespace: text, pod: text },
       flags: [text],
       exec: { ...exec, ancestors: Array(20).fill(process) },
     };
@@ -147,6 +149,28 @@ test('a message holds the evidence', () => {
     assert.ok(text.includes(part), `${part} is missing in\n${text}`);
   }
   assert.ok(!text.includes('repeat'));
+});
+
+test('a message names container, pod and image, as far as they are known', () => {
+  const where = (container: FindingContainer, image: string, now?: FindingContainer) => {
+    const counts = now && { count: 1, nodes: 1, firstNs: 1n, container: now };
+    const text = allText(findingMessage(makeAlert({ evidence: { container, image } }, { counts }), access));
+    return /\*Where\*\n([^*]*)/.exec(text)?.[1]?.trimEnd();
+  };
+  const id = '0123456789abcdef'.repeat(4);
+  const inPod = { id, name: 'app', image_ref: 'registry.example/cart:1.4', namespace: 'shop', pod: 'cart-x2x9z' };
+  const first = '`systemd/cron.service` on `web-1`\n';
+  assert.equal(
+    where(inPod, 'sha256:1234'),
+    `${first}container \`app\` of pod \`shop/cart-x2x9z\`\nimage \`registry.example/cart:1.4\` \`sha256:1234\``,
+  );
+  const nothing = { id, name: '', image_ref: '', namespace: '', pod: '' };
+  assert.equal(where(nothing, ''), `${first}container \`0123456789ab\``);
+  assert.equal(
+    where({ ...nothing, name: 'web', image_ref: 'web:1' }, ''),
+    `${first}container \`web\`\nimage \`web:1\``,
+  );
+  assert.equal(where(nothing, '', inPod), where(inPod, ''), 'told of since');
 });
 
 test('a message holds nothing that tells nothing', () => {

@@ -72,7 +72,7 @@ function findingBlocks(alert: Alert, next: Block, room: (chars: number) => numbe
     ...(alert.mayRepeat ? [section(REPEAT_NOTE)] : []),
     section(what.join('\n')),
     fields([
-      `*Where*\n${whereText(finding, room(150))}`,
+      `*Where*\n${whereText(alert, room(150))}`,
       `*Seen*\n${countText(alert)}`,
       `*${finding.rule === 'modified-after-start' ? 'Changed by' : 'Run by'}*\n${runnerText(finding, room(150))}`,
       `*Package*\n${packageText(finding, room(200))}`,

@@ -1,15 +1,13 @@
 /** What operators call their containers: asked of the runtime's own socket, and never waited for without a bound. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openEngineApi } from '@bintrail/probe/containers/engine-api.ts';
 import { type SeenRow, type Watched, watchKernel } from '../kernel/probe-kit.ts';
-import { openPodman, type Podman, whyNoContainers } from './podman-kit.ts';
+import { openPodman, type Podman, servePodman, whyNoContainers } from './podman-kit.ts';
 
 const skip = whyNoContainers() ?? false;
 let pod: Podman;
@@ -19,17 +17,9 @@ let endService: () => Promise<unknown>;
 before(async () => {
   if (skip) return;
   pod = await openPodman();
-  socket = join(pod.folder, 'podman.sock');
-  const service = spawn('podman', ['system', 'service', '--time', '0', `unix://${socket}`], {
-    env: pod.env,
-    stdio: 'ignore',
-  });
-  endService = () => {
-    const ended = once(service, 'exit');
-    service.kill();
-    return ended;
-  };
-  while (!existsSync(socket)) await delay(20);
+  const service = await servePodman(pod);
+  ({ socket } = service);
+  endService = service.close;
 });
 
 after(async () => {

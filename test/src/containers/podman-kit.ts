@@ -1,7 +1,11 @@
 /** Real containers: podman over runc with a store of its own, and an image that holds a static busybox. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
+  chmodSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -11,6 +15,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { findCommand, withAdminCommands } from '../../../infra/setup/commands.mjs';
 import { run, whyNotHere } from '../kernel/probe-kit.ts';
 
@@ -29,6 +34,20 @@ export function whyNoContainers(): string | undefined {
   // A dynamic one names its loader, of which the image has none.
   const head = readFileSync(pathOf('busybox')!).subarray(0, 4096);
   return head.includes('/ld-') ? 'needs a statically linked busybox' : undefined;
+}
+
+/** Podman's API at a socket in its folder, which its group may use, as where systemd makes it. */
+export async function servePodman({ folder, env }: Podman): Promise<{ socket: string; close: () => Promise<void> }> {
+  const socket = join(folder, 'podman.sock');
+  const service = spawn('podman', ['system', 'service', '--time', '0', `unix://${socket}`], { env, stdio: 'ignore' });
+  const ended = once(service, 'exit');
+  while (!existsSync(socket)) await delay(20);
+  chmodSync(socket, 0o660);
+  const close = async () => {
+    service.kill();
+    await ended;
+  };
+  return { socket, close };
 }
 
 const pathOf = (command: string) => findCommand([command], withAdminCommands(process.env));

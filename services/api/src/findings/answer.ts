@@ -1,6 +1,6 @@
 /** Findings as the api shows them. */
 
-import { type Evidence, evidenceSchema, RULES, SEVERITIES } from '@bintrail/schemas/finding.ts';
+import { type Evidence, evidenceSchema, type FindingContainer, RULES, SEVERITIES } from '@bintrail/schemas/finding.ts';
 import { z } from '@hono/zod-openapi';
 import { verdictAnswer } from '../executable-answer.ts';
 import { rfc3339FromMs, rfc3339FromNs, timeText } from '../time.ts';
@@ -48,7 +48,11 @@ export const findingAnswer = z
         package: orNull,
         package_version: orNull,
         package_match: orNull,
-        image: orNull,
+        image: orNull.describe('Digest.'),
+        container: z
+          .object({ id: z.string(), name: orNull, image_ref: orNull, namespace: orNull, pod: orNull })
+          .nullable()
+          .describe('Where it was seen first, by what is known of that container now; null outside containers.'),
         written_by: z
           .object({
             exec_id: z.string(),
@@ -111,7 +115,7 @@ function shownExec(exec: Evidence['exec']) {
 }
 
 // On the bus what there is not is the empty text; here it is null, as in events.
-function shownEvidence({ digest, written_by: writer, ...evidence }: Omit<Evidence, 'exec'>) {
+function shownEvidence({ digest, written_by: writer, container, ...evidence }: Omit<Evidence, 'exec'>) {
   const { source, strength, reason } = digest;
   return {
     ...evidence,
@@ -120,8 +124,13 @@ function shownEvidence({ digest, written_by: writer, ...evidence }: Omit<Evidenc
     package_version: evidence.package_version || null,
     package_match: evidence.package_match || null,
     image: evidence.image || null,
+    container: container === undefined ? null : shownContainer(container),
     written_by: writer === undefined ? null : shownWriter(writer),
   };
+}
+
+function shownContainer({ id, name, image_ref, namespace, pod }: FindingContainer) {
+  return { id, name: name || null, image_ref: image_ref || null, namespace: namespace || null, pod: pod || null };
 }
 
 function shownWriter({ ts_ns, path, ...writer }: NonNullable<Evidence['written_by']>) {

@@ -8,6 +8,7 @@ import type { Sighting } from '@bintrail/schemas/sighting.ts';
 import type { Window } from '../time.ts';
 import { type ActionRow, readActions } from './action-rows.ts';
 import { changeStanding, changesKey, isChange, readChanges } from './changes.ts';
+import { withContainers } from './containers.ts';
 import { type EvidenceRow, type FindingFilters, type FindingKey, readEvidence, readKeys } from './evidence-rows.ts';
 import { type Facts, readFacts, type SeenNodes, type SeenSighting } from './facts.ts';
 import { isSilence, readHeardAgain, silenceStanding } from './silence.ts';
@@ -34,7 +35,10 @@ export async function readFindings(
 ): Promise<StandingFinding[]> {
   if (ids.length === 0) return [];
   const [evidence, actions] = await Promise.all([readEvidence(store, ids), readActions(store, ids)]);
-  const known = ids.flatMap((id) => evidence.get(id) ?? []);
+  const known = await withContainers(
+    store,
+    ids.flatMap((id) => evidence.get(id) ?? []),
+  );
   const [silent, changed] = [known.filter(isSilence), known.filter(isChange)];
   const sighted = known.filter((first) => !isSilence(first) && !isChange(first));
   const [facts, heard, changes] = await Promise.all([

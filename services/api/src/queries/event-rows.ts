@@ -6,9 +6,11 @@ import { fileAction } from '@bintrail/schemas/file-actions.ts';
 import { MAX_TIME_NS } from '@bintrail/schemas/finding.ts';
 import { flagNames } from '@bintrail/schemas/flags.ts';
 import { printable } from '@bintrail/schemas/printable.ts';
+import type { ContainerNames } from '../container-answer.ts';
 import type { Event, EventType } from '../event-answer.ts';
 import { shown } from '../findings/subject.ts';
 import { rfc3339FromNs } from '../time.ts';
+import { type AskedContainer, readContainerNames } from './container-names.ts';
 
 const IDENTITY = ['pid', 'start_ns', 'self_exec_id', 'node', 'boot'];
 const PLACE = ['workload', 'container_id', 'image'];
@@ -94,9 +96,10 @@ export async function selectEvents(
   params: Readonly<Record<string, Parameter>>,
 ): Promise<EventRow[]> {
   const rows = await store.query<SqlRow>(`SELECT ${selectList(type)} FROM ${SOURCES[type].table} ${tail}`, params);
-  const late = await lateDigests(store, type, rows);
-  return rows.map((row) => ({
-    event: eventOf(type, { ...row, ...late.get(subjectOf(type, row)) }),
+  const asked = rows.map(containerOf);
+  const [late, namesAt] = await Promise.all([lateDigests(store, type, rows), readContainerNames(store, asked)]);
+  return rows.map((row, index) => ({
+    event: eventOf(type, { ...row, ...late.get(subjectOf(type, row)) }, namesAt(asked[index]!)),
     key: {
       tsNs: String(row.ts_ns),
       node: String(row.node),
@@ -146,7 +149,11 @@ function subjectOf(typeOrRole: string, row: SqlRow): string {
 
 const NO_DIGEST = '0'.repeat(64);
 
-function eventOf(type: EventType, row: SqlRow): Event {
+function containerOf(row: SqlRow): AskedContainer {
+  return { node: String(row.node), id: shown(String(row.container_id_hex)), tsNs: BigInt(row.ts_ns!) };
+}
+
+function eventOf(type: EventType, row: SqlRow, container: ContainerNames): Event {
   const number = (name: string) => (row[name] === undefined ? null : Number(row[name]));
   const text = (name: string) => {
     const hex = row[`${name}_hex`];
@@ -188,6 +195,7 @@ function eventOf(type: EventType, row: SqlRow): Event {
     workload: text('workload') ?? '',
     container_id: text('container_id'),
     image: text('image'),
+    container,
     exit_code: number('exit_code'),
     signal: number('signal'),
     written_by: writtenBy(row, text('writer_path')),

@@ -13,6 +13,8 @@ export type EventFilters = {
   readonly sha256?: string | undefined;
   readonly workload?: string | undefined;
   readonly node?: string | undefined;
+  /** The full id, or a prefix that ends in `*`. */
+  readonly containerId?: string | undefined;
   readonly execId?: ExecId | undefined;
   readonly pid?: number | undefined;
   readonly uid?: number | undefined;
@@ -29,7 +31,7 @@ const NO_DIGEST = '0'.repeat(64);
 
 /** The filters on a table of events; undefined where events of this type have no such column and none can pass. */
 export function eventCondition(type: EventType, filters: EventFilters): Condition | undefined {
-  const { types, sha256, workload, node, execId, pid, uid, path, flags } = filters;
+  const { types, sha256, workload, node, containerId, execId, pid, uid, path, flags } = filters;
   if (types !== undefined && !types.includes(type)) return undefined;
   if (type === 'exit' && [sha256, uid, path, flags].some((filter) => filter !== undefined)) return undefined;
   if (sha256 === NO_DIGEST || (type === 'file' && sha256 !== undefined)) return undefined;
@@ -38,6 +40,9 @@ export function eventCondition(type: EventType, filters: EventFilters): Conditio
   if (sha256 !== undefined) add(hasDigest(type), { sha256 });
   if (workload !== undefined) add(isText('workload'), textParams('workload', workload));
   if (node !== undefined) add('node = {node:String}', { node });
+  if (containerId !== undefined) {
+    add(isLike('container_id', containerId), textParams('container_id', containerId.replace(/\*$/, '')));
+  }
   if (execId !== undefined) {
     add('boot = {boot:String} AND pid = {id_pid:UInt32} AND start_ns = {start_ns:UInt64}', {
       boot: execId.boot,

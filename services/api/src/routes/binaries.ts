@@ -12,14 +12,17 @@ import {
   sha256Param,
   workloadParam,
 } from '../answers.ts';
+import { containerUse } from '../container-answer.ts';
 import { coverageSchema } from '../coverage-answer.ts';
 import type { App, Deps } from '../deps.ts';
-import { executableAnswer, executableFields, firstOf, MAX_NAMES, tally } from '../executable-answer.ts';
+import { executableAnswer, executableFields, firstOf, imagesOf, MAX_NAMES, tally } from '../executable-answer.ts';
 import { firstSeenSince, pin, pinnedTime } from '../first-seen.ts';
 import { openPage, pageParams } from '../page.ts';
 import { notFound } from '../problem.ts';
 import { type Binary, listBinaries, readBinary } from '../queries/binaries.ts';
+import { MAX_CONTAINERS, readContainerUses } from '../queries/container-uses.ts';
 import { windowCoverage } from '../queries/coverage.ts';
+import { type RefsOf, readImageRefs } from '../queries/image-refs.ts';
 import { readRunning, runningAnswer } from '../queries/running.ts';
 import { timeParam, windowOf } from '../time.ts';
 
@@ -38,7 +41,15 @@ const binaryAnswer = z
   .openapi('Binary');
 
 const binaryDetail = binaryAnswer
-  .extend({ running: runningAnswer, coverage: coverageSchema, policy_revision: z.int() })
+  .extend({
+    containers: z
+      .array(containerUse)
+      .describe(`That ran it in the window, as far as events are kept; the last first, at most ${MAX_CONTAINERS}.`),
+    container_count: z.int(),
+    running: runningAnswer,
+    coverage: coverageSchema,
+    policy_revision: z.int(),
+  })
   .openapi('BinaryDetail');
 
 const TAGS = { tags: ['binaries'] };
@@ -107,7 +118,9 @@ export function binariesRoutes(app: App): void {
       windowCoverage(deps.store, { ...page.window, node: place.node, workload: place.workload }),
     ]);
     const next_cursor = next === undefined ? null : page.next([next, pin(firstSeenSinceNs)]);
-    return c.json({ items: binaries.map(answerOf), next_cursor, coverage, policy_revision }, 200);
+    const refsOf = await readImageRefs(deps.store, imagesOf(binaries));
+    const items = binaries.map((binary) => answerOf(binary, refsOf));
+    return c.json({ items, next_cursor, coverage, policy_revision }, 200);
   });
 
   app.openapi(get, async (c) => {
@@ -117,22 +130,26 @@ export function binariesRoutes(app: App): void {
     const window = windowOf(place, deps.clock());
     const scope = { ...place, window };
     const policy_revision = deps.approvals.revision();
-    const [binary, running, coverage] = await Promise.all([
+    const [binary, running, uses, coverage] = await Promise.all([
       readBinary(deps.store, sha256, scope, judgingOf(deps)),
       readRunning(deps.store, sha256, scope, deps.clock()),
+      readContainerUses(deps.store, sha256, scope),
       windowCoverage(deps.store, { ...window, node: place.node, workload: place.workload }),
     ]);
     if (binary === undefined) throw notFound('binary with this digest in what was asked for');
-    return c.json({ ...answerOf(binary), running, coverage, policy_revision }, 200);
+    const refsOf = await readImageRefs(deps.store, imagesOf([binary]));
+    const containers = { containers: [...uses.containers], container_count: uses.count };
+    return c.json({ ...answerOf(binary, refsOf), ...containers, running, coverage, policy_revision }, 200);
   });
 }
 
-function answerOf({ sha256, seen, verdict, truncated, execCount, nodes, nodeCount }: Binary) {
+function answerOf(binary: Binary, refsOf: RefsOf) {
+  const { sha256, seen, execCount, nodes, nodeCount } = binary;
   const workloads = tally(seen, ({ workload }) => workload);
   return {
     sha256,
     exec_count: execCount,
-    ...executableAnswer(seen, verdict, truncated),
+    ...executableAnswer(binary, refsOf),
     workloads: firstOf(workloads),
     workload_count: workloads.size,
     nodes: [...nodes],

@@ -69,7 +69,7 @@ describe('events', () => {
         package: 'deb:a:amd64',
       },
       ...{ package_version: '1', package_match: 'match', package_algorithm: null, workload, container_id: 'c0' },
-      ...{ image: 'sha256:1', exit_code: null, signal: null, flags: ['unlinked', 'setuid'] },
+      ...{ image: 'sha256:1', container: null, exit_code: null, signal: null, flags: ['unlinked', 'setuid'] },
       ...{ action: null, target: null },
       written_by: { exec_id: `${BOOT}:9:8:7`, path: '/usr/bin/curl', at: '2026-09-21T14:13:20.000000000Z' },
     });

@@ -50,6 +50,7 @@ const list = createRoute({
       sha256: sha256Param.optional(),
       workload: workloadParam.optional(),
       node: nodeParam.optional(),
+      container_id: z.string().min(1).max(512).optional().describe('A full id, or a prefix that ends in *.'),
       exec_id: execIdParam.optional(),
       pid: u32Param.optional(),
       uid: u32Param.optional(),
@@ -82,9 +83,9 @@ export function eventsRoutes(app: App): void {
     const { deps } = c.var;
     const query = c.req.valid('query');
     const page = openPage('events', query, keySchema, deps.clock(), DEFAULT_SINCE);
-    const { type: types, exec_id, node, workload, sha256, pid, uid, path, flags } = query;
+    const { type: types, exec_id, container_id: containerId, node, workload, sha256, pid, uid, path, flags } = query;
     const execId = exec_id === undefined ? undefined : parseExecId(exec_id);
-    const filters = { types, sha256, workload, node, execId, pid, uid, path, flags };
+    const filters = { types, sha256, workload, node, containerId, execId, pid, uid, path, flags };
     const [{ events, next }, coverage] = await Promise.all([
       listEvents(deps.store, { filters, window: page.window, after: page.after, limit: page.limit }),
       windowCoverage(deps.store, { ...page.window, node, workload }),

@@ -3,6 +3,9 @@ import { after, before, describe, it } from 'node:test';
 import { findingCounts } from '../finding-counts.ts';
 import { ago, type FindingsApi, fresh, hex, NO_DIGEST, openFindings } from '../findings.fixture.ts';
 
+/** A first sight outside containers. */
+const NO_CONTAINER = { node: 'node-b', ts_ns: '0', evidence: {} };
+
 let f: FindingsApi;
 
 before(async () => {
@@ -58,7 +61,12 @@ describe('one finding', () => {
     assert.equal(Date.parse(finding.first_seen), Number(ago(30) / 1_000_000n));
     assert.equal(Date.parse(finding.last_seen), Number(ago(2) / 1_000_000n));
     assert.match(finding.first_seen, /\.\d{9}Z$/);
-    const asked = { rule: finding.rule, workload: finding.workload, subject: `sha256:${finding.sha256}` };
+    const asked = {
+      rule: finding.rule,
+      workload: finding.workload,
+      subject: `sha256:${finding.sha256}`,
+      ...NO_CONTAINER,
+    };
     const counts = await findingCounts(f.parts.store)(asked);
     assert.deepEqual(counts, { count: 4, nodes: 2, firstNs: ago(30) }, 'an alert says the same');
   });

@@ -13,12 +13,13 @@ import {
 } from '../answers.ts';
 import { coverageSchema } from '../coverage-answer.ts';
 import type { App, Deps } from '../deps.ts';
-import { countOf, executableAnswer, executableFields } from '../executable-answer.ts';
+import { countOf, executableAnswer, executableFields, imagesOf } from '../executable-answer.ts';
 import { firstSeenSince, pin, pinnedTime } from '../first-seen.ts';
 import { openPage, type PageQuery, pageParams } from '../page.ts';
 import { notFound } from '../problem.ts';
 import type { Judged } from '../queries/binaries.ts';
 import { windowCoverage } from '../queries/coverage.ts';
+import { type RefsOf, readImageRefs } from '../queries/image-refs.ts';
 import {
   isKnownWorkload,
   listExecutables,
@@ -191,15 +192,18 @@ async function profileOf(deps: Deps, workload: string, query: ProfileQuery): Pro
   ]);
   if (!isKnown) throw notFound('workload with this id');
   const next_cursor = next === undefined ? null : page.next([next, pin(firstSeenSinceNs)]);
-  return { workload, executables: executables.map(answerOf), next_cursor, ...habits, coverage, policy_revision };
+  const refsOf = await readImageRefs(store, imagesOf(executables));
+  const shown = executables.map((executable) => answerOf(executable, refsOf));
+  return { workload, executables: shown, next_cursor, ...habits, coverage, policy_revision };
 }
 
-function answerOf({ seen, verdict, truncated }: Judged) {
+function answerOf(executable: Judged, refsOf: RefsOf) {
+  const { seen } = executable;
   const { sha256, digest_reason } = seen[0]!.sighting;
   return {
     sha256: sha256 === '' ? null : sha256,
     reason: digest_reason === '' ? null : digest_reason,
     count: countOf(seen),
-    ...executableAnswer(seen, verdict, truncated),
+    ...executableAnswer(executable, refsOf),
   };
 }

@@ -1,0 +1,83 @@
+/** From a real container to the analyst: what it dropped and ran, with its name and image in every answer and in Slack. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type Bintrail, eventually, startBintrail } from '../e2e/bintrail.ts';
+import { startSlackReceiver } from '../slack-receiver.ts';
+import { openPodman, type Podman, servePodman, TOOL, whyNoContainers } from './podman-kit.ts';
+
+const skip = whyNoContainers() ?? false;
+let pod: Podman;
+let service: Awaited<ReturnType<typeof servePodman>>;
+let slack: Awaited<ReturnType<typeof startSlackReceiver>>;
+let bintrail: Bintrail;
+
+before(async () => {
+  if (skip) return;
+  pod = await openPodman();
+  service = await servePodman(pod);
+  slack = await startSlackReceiver();
+  const env = { SLACK_WEBHOOK_URL: slack.url, BINTRAIL_CONTAINER_SOCKETS: `podman=${service.socket}` };
+  bintrail = await startBintrail(join(pod.folder, 'home'), env);
+});
+
+after(async () => {
+  const code = await (bintrail as Bintrail | undefined)?.stop();
+  await (slack as typeof slack | undefined)?.close();
+  await (service as typeof service | undefined)?.close();
+  await (pod as Podman | undefined)?.close();
+  if (!skip) assert.equal(code, 0);
+});
+
+const items = async (path: string) => (await bintrail.get(path)).json.items;
+
+test('every answer names the container, its image and its digest', { skip, timeout: 90_000 }, async () => {
+  const digest = await pod.podman('image', 'inspect', '--format', '{{.Digest}}', pod.image);
+  const script = `cp ${TOOL} /dropped; echo ${Date.now()} >> /dropped; chmod +x /dropped; /dropped true; sleep 60`;
+  const id = await pod.podman(
+    'run',
+    '-d',
+    '--name',
+    'shop-till',
+    '--label',
+    'team=shop',
+    pod.image,
+    '/bin/sh',
+    '-c',
+    script,
+  );
+  const names = { name: 'shop-till', image_ref: pod.image, namespace: null, pod: null };
+
+  const finding = await eventually('the finding', 20_000, async () =>
+    (await items('/v1/findings?limit=1000&workload=container%2Fpodman%2Fshop-till')).find(
+      ({ path }: { path: string }) => path === '/dropped',
+    ),
+  );
+  assert.deepEqual([finding.evidence.container, finding.evidence.image], [{ id, ...names }, digest]);
+  const about = (text: string) => slack.messages.map((each) => JSON.stringify(each)).find((one) => one.includes(text));
+  const message = await eventually('the message', 15_000, async () => about(finding.sha256));
+  assert.match(message, /container `shop-till`/);
+  assert.ok(message.includes(`image \`${pod.image}\` \`${digest}\``), message);
+
+  const container = await eventually(
+    'the container',
+    15_000,
+    async () => (await items(`/v1/containers?container_id=${id}`))[0],
+  );
+  assert.deepEqual(
+    [container.name, container.image_ref, container.image, container.labels, container.running, container.workload],
+    ['shop-till', pod.image, digest, { team: 'shop' }, true, 'container/podman/shop-till'],
+  );
+  const events = await items(`/v1/events?type=exec&container_id=${id.slice(0, 12)}*&path=%2Fdropped`);
+  assert.deepEqual(
+    events.map(({ container, sha256 }: Record<string, unknown>) => [container, sha256]),
+    [[names, finding.sha256]],
+  );
+  const { json: binary } = await bintrail.get(`/v1/binaries/${finding.sha256}`);
+  assert.deepEqual(
+    [binary.container_count, binary.containers[0].container_id, binary.containers[0].name],
+    [1, id, 'shop-till'],
+  );
+  assert.deepEqual(binary.image_refs, [pod.image]);
+  await pod.podman('rm', '-f', '-t', '0', id);
+});
