@@ -8,7 +8,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Message } from '@bintrail/runtime/bus.ts';
-import { oneOf, readConfig, required, setting, sizeBytes, text } from '@bintrail/runtime/config.ts';
+import { oneOf, optional, readConfig, required, setting, sizeBytes, text } from '@bintrail/runtime/config.ts';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { createLog, type Log } from '@bintrail/runtime/log.ts';
 import { type Host, type Part, runService } from '@bintrail/runtime/service.ts';
@@ -21,6 +21,9 @@ import { openSources } from './containers/sources.ts';
 import { MAX_WAITING_BYTES } from './events-out.ts';
 import { HOOK_SETTINGS } from './hooks.ts';
 import { checkHost, localUserNames, readBootId } from './host.ts';
+import { IN_CLUSTER_ACCOUNT, kubernetesAccess, kubernetesServer } from './kubernetes/access.ts';
+import { openPods } from './kubernetes/pods.ts';
+import type { WatchState } from './kubernetes/watch-list.ts';
 import { type Outbox, openOutbox } from './outbox.ts';
 import { startProbe } from './probe.ts';
 import { redactArguments } from './redact.ts';
@@ -99,13 +102,24 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
     censusFolder: setting('BINTRAIL_CENSUS', text, CENSUS_FOLDER),
     hooks: setting('BINTRAIL_HOOKS', oneOf(...HOOK_SETTINGS), 'auto'),
     sockets: setting('BINTRAIL_CONTAINER_SOCKETS', containerSockets, DEFAULT_SOCKETS),
+    server: setting('BINTRAIL_KUBERNETES', kubernetesServer, 'auto'),
+    account: setting('BINTRAIL_KUBERNETES_ACCOUNT', text, IN_CLUSTER_ACCOUNT),
+    kubernetesNode: setting('BINTRAIL_KUBERNETES_NODE', text, hostname().toLowerCase()),
+    host: optional('KUBERNETES_SERVICE_HOST', text),
+    port: setting('KUBERNETES_SERVICE_PORT', text, '443'),
   });
   checkHost(BPF_OBJECT);
+  const access = kubernetesAccess({ ...config, node: config.kubernetesNode });
+  const onState = ({ state, reason }: WatchState) => {
+    if (state === 'fails') log.warn({ reason }, 'the Kubernetes API server does not answer; pods go by their labels');
+    else log.info({}, 'the Kubernetes API server answers');
+  };
+  const pods = access && openPods(access, { onState });
   const probe = await startProbe({
     ...{ censusObjectPath: CENSUS_OBJECT, censusFolder: config.censusFolder },
     ...{ lsmObjectPath: LSM_OBJECT, hooks: config.hooks },
     ...{ bpfObjectPath: BPF_OBJECT, node: config.node, boot: readBootId() },
-    ...{ maxFileBytes: config.maxFileBytes, containerSources: openSources(config.sockets) },
+    ...{ maxFileBytes: config.maxFileBytes, containerSources: openSources(config.sockets, pods), pods },
     ...{ userName: localUserNames(), redact: redactArguments, log },
     ...{ publish: outbox.publish, outboxDepth: outbox.depth },
     maxWaitingBytes: Math.min(MAX_WAITING_BYTES, outboxBytes),
@@ -131,6 +145,7 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
       dropped: probe.droppedRows(),
       marks: probe.marks(),
       containers: probe.containers(),
+      kubernetes: probe.kubernetes(),
     }),
   };
 }

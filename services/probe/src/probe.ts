@@ -15,6 +15,7 @@ import { openFanotify } from './fanotify.ts';
 import { loadLibbpf, loadLibc } from './ffi.ts';
 import { chooseHooks, type HookSetting, type Hooks } from './hooks.ts';
 import { hostMountNamespace } from './host.ts';
+import type { Pods, PodsStatus } from './kubernetes/pods.ts';
 import { createMarks, type Marks } from './marks.ts';
 import { openNamed } from './named-file.ts';
 import type { Observer } from './observer.ts';
@@ -53,6 +54,8 @@ export type ProbeOptions = {
   readonly maxFileBytes: number;
   /** Who is asked for the names of containers; nobody by default. They are closed with the probe. */
   readonly containerSources?: readonly ContainerSource[];
+  /** The API server, where there is one to ask: it is what those sources were given, and is closed with the probe. */
+  readonly pods?: Pods | undefined;
 };
 
 export type Probe = {
@@ -68,6 +71,8 @@ export type Probe = {
   readonly droppedRows: () => number;
   /** How the runtimes answer that are asked for the names of containers. */
   readonly containers: () => SourceStatus[];
+  /** How the API server answers; null where none is asked. */
+  readonly kubernetes: () => PodsStatus | null;
   /** Resolves after `close`; rejects on a bug. */
   readonly done: Promise<void>;
   readonly close: () => Promise<void>;
@@ -119,6 +124,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
       out.add('container', containerRow(told, identity));
     },
   });
+  options.pods?.onChange(containerNames.onPod);
   const { observer, intake, takeCode, changes, containerOf } = createRecordPath({
     containerNames,
     setup: createRuntimeSetup({
@@ -179,6 +185,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     await loop.stop();
     await drainWaiting(observer);
     containerNames.close();
+    options.pods?.close();
     observer.finish();
     changes.finish();
     report('stopping');
@@ -200,6 +207,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const done = Promise.race([loop.done, failure.promise]);
   return {
     ...{ hooks: hooks.family, lsmRefusal, marks: marks.status, census, containers: containerNames.status },
+    kubernetes: () => options.pods?.status() ?? null,
     ...{ waitingMessages: out.depth, droppedRows, done, close },
   };
 }

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import type { ContainerSource } from '@bintrail/probe/containers/facts.ts';
 import { HOOK_SETTINGS, type HookSetting } from '@bintrail/probe/hooks.ts';
 import { missingCapabilities, readBootId } from '@bintrail/probe/host.ts';
+import type { Pods } from '@bintrail/probe/kubernetes/pods.ts';
 import { type Probe, startProbe } from '@bintrail/probe/probe.ts';
 import { redactArguments } from '@bintrail/probe/redact.ts';
 import { oneOf, readConfig, setting } from '@bintrail/runtime/config.ts';
@@ -55,6 +56,7 @@ export type WatchOptions = {
   /** As BINTRAIL_HOOKS says by default: the virtual machine's ring goes through the same cases with either. */
   readonly hooks?: HookSetting;
   readonly containerSources?: readonly ContainerSource[];
+  readonly pods?: Pods;
 };
 
 export async function watchKernel(options: WatchOptions = {}): Promise<Watched> {
@@ -66,6 +68,7 @@ export async function watchKernel(options: WatchOptions = {}): Promise<Watched> 
     censusFolder: options.censusFolder ?? NO_CENSUS,
     maxFileBytes: options.maxFileBytes ?? 1024 ** 3,
     containerSources: options.containerSources ?? [],
+    pods: options.pods,
     userName: () => undefined,
     redact: redactArguments,
     log: createLog({ level: 'warn', name: 'probe-test' }),

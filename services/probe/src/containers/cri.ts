@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { createLru } from '@bintrail/runtime/lru.ts';
 import type { ServiceClientConstructor } from '@grpc/grpc-js';
+import type { KnownPod, Pods } from '../kubernetes/pods.ts';
 import { type ContainerFacts, type ContainerSource, imageDigest, labelsText, podWorkload, textOf } from './facts.ts';
 import { ownerOf } from './pod-owner.ts';
 
@@ -21,7 +22,7 @@ type Container = {
 
 type Pod = {
   readonly id: string;
-  readonly metadata: { readonly name: string; readonly namespace: string } | null;
+  readonly metadata: { readonly name: string; readonly namespace: string; readonly uid: string } | null;
   readonly created_at: string;
   readonly labels: Labels;
   readonly annotations: Labels;
@@ -41,7 +42,8 @@ const SANDBOX = 'POD';
 /** google.rpc.Code, https://grpc.io/docs/guides/status-codes/ */
 const NOT_FOUND = 5;
 
-export function openCri(runtime: string, socketPath: string): ContainerSource {
+/** `pods`: who is asked for owners and labels as well, where there is an API server to ask. */
+export function openCri(runtime: string, socketPath: string, pods?: Pods): ContainerSource {
   const digests = createLru<string, string>(MAX_IMAGES);
   let connecting: Promise<Connection> | undefined;
 
@@ -73,8 +75,11 @@ export function openCri(runtime: string, socketPath: string): ContainerSource {
     const container = answer.containers.find((one) => one.id === id);
     const pod = await podOf(container?.pod_sandbox_id ?? id, signal);
     if (pod === undefined) return undefined;
-    const image = container === undefined ? '' : await digestOf(textOf(container.image_ref), signal);
-    return factsOf(pod, container, image);
+    const [image, known] = await Promise.all([
+      container === undefined ? '' : digestOf(textOf(container.image_ref), signal),
+      pod.metadata === null ? undefined : pods?.find(pod.metadata, signal),
+    ]);
+    return { ...factsOf(pod, container, known), image, podTeller: known === undefined ? '' : pods!.name };
   };
   return {
     ...{ name: `${runtime}=${socketPath}`, runtimes: [runtime, 'oci'], find },
@@ -82,16 +87,19 @@ export function openCri(runtime: string, socketPath: string): ContainerSource {
   };
 }
 
-function factsOf(pod: Pod, container: Container | undefined, image: string): ContainerFacts {
+type OwnFacts = Omit<ContainerFacts, 'image' | 'podTeller'>;
+
+function factsOf(pod: Pod, container: Container | undefined, known: KnownPod | undefined): OwnFacts {
   const [podName, namespace] = [textOf(pod.metadata?.name), textOf(pod.metadata?.namespace)];
   const name = container === undefined ? SANDBOX : textOf(container.metadata?.name);
-  const owner = ownerOf({ name: podName, labels: pod.labels, annotations: pod.annotations }, hostname());
+  const { labels, annotations } = pod;
+  const owner = known?.owner ?? ownerOf({ name: podName, labels, annotations }, hostname());
   return {
-    ...{ name, namespace, pod: podName, image },
+    ...{ name, namespace, pod: podName },
     deployedAs: podName === '' ? '' : podWorkload(namespace, owner.kind, textOf(owner.name), name),
     imageRef: textOf(container?.image?.image),
     imageId: imageDigest(textOf(container?.image_ref)),
-    labels: labelsText({ ...pod.labels, ...container?.labels }),
+    labels: labelsText({ ...(known?.labels ?? labels), ...container?.labels }),
     createdNs: BigInt(container?.created_at ?? pod.created_at),
   };
 }

@@ -41,7 +41,7 @@ export function openEngineApi(runtime: string, socketPath: string): ContainerSou
     const name = textOf(answer.Name).replace(/^\//, '');
     const [imageRef, imageId] = [textOf(config.Image), imageDigest(textOf(answer.Image))];
     return {
-      ...{ name, imageRef, imageId, namespace: '', pod: '' },
+      ...{ name, imageRef, imageId, namespace: '', pod: '', podTeller: '' },
       deployedAs: name === '' ? '' : containerWorkload(runtime, name),
       image: await digestOf(imageId, imageRef, signal),
       labels: labelsText(config.Labels),

@@ -13,6 +13,8 @@ export type ContainerFacts = {
   /** Kubernetes only. */
   readonly namespace: string;
   readonly pod: string;
+  /** Who told of its pod beside the runtime: the API server; empty for nobody. */
+  readonly podTeller: string;
   /** As JSON; empty when there are none, or more than is worth keeping. */
   readonly labels: string;
   /** When the runtime made it; 0 when it does not say. */

@@ -7,7 +7,7 @@ import { type ContainerTold, createContainerNames } from './names.ts';
 const container = (id: string) => ({ containerId: id, runtime: 'podman', workload: `container/podman/${id}` });
 const facts = (name: string): ContainerFacts => ({
   ...{ deployedAs: containerWorkload('podman', name), name, imageRef: 'web:1', image: 'sha256:1', imageId: 'sha256:2' },
-  ...{ namespace: '', pod: '', labels: '', createdNs: 5n },
+  ...{ namespace: '', pod: '', podTeller: '', labels: '', createdNs: 5n },
 });
 
 function openNames(find: ContainerSource['find'], runtimes = ['podman']) {

@@ -18,17 +18,20 @@ export type ContainerName = {
   readonly whenSettled: (callback: () => void) => void;
 };
 
-/** What was learnt of a container: `validUntilNs` is 0 while it runs. */
+/** What was learnt of a container, and from when it holds; `validUntilNs` is 0 while it runs. */
 export type ContainerTold = {
   readonly container: SeenContainer;
   readonly workload: string;
   readonly facts: ContainerFacts;
   readonly source: string;
+  readonly validFromNs: bigint;
   readonly validUntilNs: bigint;
 };
 
 export type ContainerNames = {
   readonly find: (container: SeenContainer) => ContainerName;
+  /** Asks again about the containers of a pod that is another one now by what the API server says. */
+  readonly onPod: (pod: { readonly namespace: string; readonly name: string }) => void;
   /** Tells of containers in which nothing runs any more, by a look at all processes that began at `atNs`. */
   readonly onLook: (running: ReadonlySet<string>, atNs: bigint) => void;
   readonly status: () => SourceStatus[];
@@ -118,7 +121,12 @@ export function createContainerNames({ sources, nowNs, tell }: NamesOptions): Co
       if (typeof facts !== 'object') continue;
       settle(entry, facts);
       const { workload } = entry;
-      tellOf(entry, { container, workload, facts, source: one.source.name, validUntilNs: 0n });
+      const { told } = entry;
+      const isLess = told?.facts.podTeller !== '' && facts.podTeller === '';
+      if (told !== undefined && (isLess || isSame(told.facts, facts))) return 'told';
+      // Who is first told by the API server was deployed like that all along; what it says later was changed since.
+      const validFromNs = told === undefined || told.facts.podTeller === '' ? facts.createdNs : nowNs();
+      tellOf(entry, { container, workload, facts, source: one.source.name, validFromNs, validUntilNs: 0n });
       return 'told';
     }
     return outcome;
@@ -162,6 +170,12 @@ export function createContainerNames({ sources, nowNs, tell }: NamesOptions): Co
     if (asked.some(({ source }) => source.runtimes.includes(container.runtime))) ask(entry, 0);
     return entry;
   };
+  const onPod: ContainerNames['onPod'] = ({ namespace, name }) => {
+    for (const entry of running.values()) {
+      const { facts } = entry.told!;
+      if (facts.namespace === namespace && facts.pod === name) ask(entry, 0);
+    }
+  };
   const onLook = (found: ReadonlySet<string>, atNs: bigint) => {
     for (const [id, entry] of running) {
       if (!found.has(id) && entry.seenNs < atNs) tellOf(entry, { ...entry.told!, validUntilNs: atNs });
@@ -172,7 +186,7 @@ export function createContainerNames({ sources, nowNs, tell }: NamesOptions): Co
     }
   };
   return {
-    ...{ find, onLook },
+    ...{ find, onPod, onLook },
     status: () => asked.map(({ source, state, reason }) => ({ source: source.name, state, reason })),
     close: () => {
       ending.abort();
@@ -180,6 +194,11 @@ export function createContainerNames({ sources, nowNs, tell }: NamesOptions): Co
       for (const { close } of sources) close();
     },
   };
+}
+
+/** Facts are texts and one number, in one order. */
+function isSame(a: ContainerFacts, b: ContainerFacts): boolean {
+  return (Object.keys(a) as (keyof ContainerFacts)[]).every((key) => a[key] === b[key]);
 }
 
 async function askOne(one: Asked, id: string, ending: AbortSignal): Promise<ContainerFacts | 'unknown' | 'failed'> {

@@ -6,12 +6,16 @@ export function containerRow(
   told: ContainerTold,
   identity: Pick<Row<'container'>, 'ts' | 'stream' | 'seq'>,
 ): Row<'container'> {
-  const { container, workload, facts, source, validUntilNs } = told;
+  const { container, workload, facts, source, validFromNs, validUntilNs } = told;
   return {
     ...identity,
     ...{ container_id: container.containerId, runtime: container.runtime, workload },
     ...{ deployed_as: facts.deployedAs, container_name: facts.name, namespace: facts.namespace, pod: facts.pod },
     ...{ image: facts.image, image_id: facts.imageId, image_ref: facts.imageRef, labels: facts.labels },
-    ...{ told_by: source, valid_from: facts.createdNs, valid_until: validUntilNs },
+    ...{
+      told_by: facts.podTeller === '' ? source : `${source},${facts.podTeller}`,
+      valid_from: validFromNs,
+      valid_until: validUntilNs,
+    },
   };
 }
