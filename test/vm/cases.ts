@@ -6,7 +6,7 @@ import { before, describe } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 /** These choose the family themselves, or are the same in both. */
-const ONCE = /\/(?:hooks|loads|overlay|verified)\.test\.ts$/;
+const ONCE = /\/(?:cgroups|hooks|loads|overlay|verified)\.test\.ts$/;
 const files = process.argv.slice(2);
 
 function suite(file: string, query: string): void {

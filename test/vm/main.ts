@@ -11,7 +11,9 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 /** Of the kernel ring: what may differ between kernels and families of hooks. */
-const FILES = ['verified', 'hooks', 'loads', 'overlay', 'exec'].map((name) => `test/src/kernel/${name}.test.ts`);
+const FILES = ['verified', 'hooks', 'cgroups', 'loads', 'overlay', 'exec'].map(
+  (name) => `test/src/kernel/${name}.test.ts`,
+);
 
 const missing = missingForVm(process.env);
 if (missing.length > 0) {
