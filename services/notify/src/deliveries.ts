@@ -1,7 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus } from '@bintrail/runtime/bus.ts';
-import { SetupError, Transient } from '@bintrail/runtime/errors.ts';
+import { SetupError } from '@bintrail/runtime/errors.ts';
 import type { Log } from '@bintrail/runtime/log.ts';
+import { retry } from '@bintrail/runtime/retry.ts';
 import { TOPICS } from '@bintrail/schemas/topics.ts';
 import { type Delivery, decodeDelivery } from './delivery.ts';
 
@@ -35,30 +35,27 @@ export async function followDeliveries(bus: Bus, unreadable: (groupId: string) =
   return { of: (partition) => [...(newest.get(partition) ?? [])].flatMap(decode), catchUp, done, close };
 }
 
+const BACKOFF = { baseMs: 500, capMs: 5_000 };
+
 /**
  * Findings and deliveries of a group stand in partitions of the same number, which is what makes one copy the owner of both.
- * A bus that is away is waited for.
+ * A bus that is away is waited for until `signal` aborts, whose reason is then thrown.
  * @throws SetupError when one topic has more of them than the other
  */
-export async function requireSamePartitions(bus: Bus, log: Log): Promise<void> {
-  const findings = await partitionsOf(bus, TOPICS.findings, log);
-  const deliveries = await partitionsOf(bus, TOPICS.deliveries, log);
+export async function requireSamePartitions(bus: Bus, log: Log, signal?: AbortSignal): Promise<void> {
+  const partitionsOf = (topic: string): Promise<number> =>
+    retry(
+      () => bus.partitions(topic),
+      BACKOFF,
+      signal,
+      (error) => log.warn({ topic, err: error }, 'the bus does not answer yet'),
+    );
+  const findings = await partitionsOf(TOPICS.findings);
+  const deliveries = await partitionsOf(TOPICS.deliveries);
   if (findings === deliveries) return;
   throw new SetupError(
     `${TOPICS.findings} has ${findings} partitions and ${TOPICS.deliveries} has ${deliveries}`,
     'give both the same number: kafka-topics.sh --alter adds partitions, but moves keys, so first let notify finish and ' +
       `delete ${TOPICS.deliveries}; npm run topics then makes it anew`,
   );
-}
-
-async function partitionsOf(bus: Bus, topic: string, log: Log): Promise<number> {
-  for (;;) {
-    try {
-      return await bus.partitions(topic);
-    } catch (error) {
-      if (!(error instanceof Transient)) throw error;
-      log.warn({ topic, err: error }, 'the bus does not answer yet');
-      await delay(1_000);
-    }
-  }
 }

@@ -23,6 +23,7 @@ await runService({ name: 'notify', opsPort: 7074, topic: TOPICS.findings }, asyn
     bus,
     log,
     metrics,
+    signal: shutdown.signal,
     ...access,
     ...(store && { counts: findingCounts(store) }),
   });

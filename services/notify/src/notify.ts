@@ -40,6 +40,8 @@ export type NotifyOptions = ApiAccess & {
   /** For one whole exchange. Default 10 s: Slack answers within one, and a slow proxy within a few. */
   readonly postTimeoutMs?: number;
   readonly retry?: RetryPolicy;
+  /** Ends the wait for a bus that is away at the start. */
+  readonly signal?: AbortSignal;
 };
 
 export type NotifyStatus = {
@@ -78,7 +80,7 @@ export async function createNotify(options: NotifyOptions): Promise<Notify> {
     ? createPost(webhookUrl, { timeoutMs: options.postTimeoutMs ?? POST_TIMEOUT_MS, clock })
     : undefined;
   const report = createReport(log, metrics, clock);
-  await requireSamePartitions(bus, log);
+  await requireSamePartitions(bus, log, options.signal);
   const deliveries = await followDeliveries(bus, (key) => report.unreadable(TOPICS.deliveries, key));
   const policy = await followPolicy(bus, (key) => report.unreadable(TOPICS.policy, key));
   const { counts } = options;

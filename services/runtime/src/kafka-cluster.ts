@@ -28,16 +28,24 @@ const RETRY_MS = [50, 200, 500, 1_000];
 
 export function openCluster(kafka: Kafka): Cluster {
   const ask = createAsk(kafka.admin());
-  const counts = new Map<string, { count: number; untilMs: number }>();
+  /** A promise, so that all who ask at once wait for one answer; one that failed is forgotten. */
+  const counts = new Map<string, { count: Promise<number>; untilMs: number }>();
 
   return {
     topicId: async (topic) => (await whileTransient(`describing ${topic}`, () => describeTopic(kafka, topic))).id,
     async partitions(topic) {
       const known = counts.get(topic);
       if (known !== undefined && known.untilMs > performance.now()) return known.count;
-      const { partitions: count } = await whileTransient(`describing ${topic}`, () => describeTopic(kafka, topic));
-      counts.set(topic, { count, untilMs: performance.now() + PARTITIONS_MAX_AGE_MS });
-      return count;
+      const described = whileTransient(`describing ${topic}`, () => describeTopic(kafka, topic));
+      const asked = {
+        count: described.then(({ partitions }) => partitions),
+        untilMs: performance.now() + PARTITIONS_MAX_AGE_MS,
+      };
+      counts.set(topic, asked);
+      asked.count.catch(() => {
+        if (counts.get(topic) === asked) counts.delete(topic);
+      });
+      return asked.count;
     },
     async ranges(topic) {
       const found = await ask(`reading offsets of ${topic}`, (admin) => admin.fetchTopicOffsets(topic));

@@ -4,7 +4,6 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { identity, text, until } from './bus.contract.kit.ts';
 import { Transient } from './errors.ts';
 import { drained, fine, publish, setUp } from './pump.kit.ts';
-import { backoffMs } from './pump.ts';
 
 test('plans are processed one after the other, acknowledged and counted', async (t) => {
   const { bus, start, value } = await setUp(t);
@@ -153,16 +152,4 @@ test('lag is read at each scrape, and no longer once the pump has stopped', asyn
   assert.equal(await value('lag_records'), 0);
   await close();
   assert.equal(await value('lag_records'), Number.NaN);
-});
-
-test('backoff doubles up to its cap, jitter takes at most half, and the dependency has the last word', () => {
-  const limits = { baseMs: 100, capMs: 30_000 };
-  assert.deepEqual(
-    [0, 1, 2, 8, 9, 2_000].map((attempt) => backoffMs(attempt, 0, limits, 0)),
-    [100, 200, 400, 25_600, 30_000, 30_000],
-  );
-  assert.equal(backoffMs(3, 0, limits, 1), 400);
-  assert.equal(backoffMs(0, 5_000, limits, 0.5), 5_000);
-  assert.equal(backoffMs(20, 5_000, limits, 0), 30_000);
-  assert.equal(backoffMs(0, Number.POSITIVE_INFINITY, limits, 0), 2_147_483_647);
 });

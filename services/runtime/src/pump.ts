@@ -1,10 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus, Plan, SubscribeOptions } from './bus.ts';
 import { type Dead, deadMessage, inLots } from './dead.ts';
-import { Transient } from './errors.ts';
 import { type Health, watchWork } from './health.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import { type Backoff, retry } from './retry.ts';
 
 /** What a stage made of one plan: records it took in, things it put out, and the records it could not use. */
 export type Processed = { readonly in: number; readonly out: number; readonly dead: readonly Dead[] };
@@ -27,8 +26,6 @@ export type PumpOptions = SubscribeOptions & {
   readonly backoff?: Backoff;
 };
 
-export type Backoff = { readonly baseMs: number; readonly capMs: number };
-
 export type Pump = {
   /** Resolves when stopped; rejects with what `process` threw, unless that was Transient. */
   readonly done: Promise<void>;
@@ -42,9 +39,6 @@ export type Pump = {
 
 /** 30 s: a dependency that is back is used soon, one that is down for a day costs a few log lines a minute. */
 const DEFAULT_BACKOFF: Backoff = { baseMs: 100, capMs: 30_000 };
-
-/** A timer set to more than this fires at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Thrown inside the handler to leave a plan unacknowledged when the pump is stopped. */
 const STOPPED = new Error('the pump was stopped');
@@ -103,40 +97,4 @@ export function pump(options: PumpOptions): Pump {
     if (!subscription.isMember()) throw new Error(`${stage} is no member of its group on ${topic} yet`);
   };
   return { done, close, health: watch.health, ready };
-}
-
-/** Repeats `work` while it throws Transient; throws the signal's reason instead of waiting once it has aborted. */
-async function retry<T>(
-  work: () => Promise<T>,
-  backoff: Backoff,
-  signal: AbortSignal,
-  onWait: (error: Transient, waitMs: number) => void,
-): Promise<T> {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof Transient)) throw error;
-      const waitMs = backoffMs(attempt, error.retryAfterMs, backoff, Math.random());
-      onWait(error, waitMs);
-      await wait(waitMs, signal);
-    }
-  }
-}
-
-/**
- * How long to wait before try `attempt + 2`: doubling from `baseMs` to `capMs`, of which `random` (0 to 1) takes away
- * up to half so that many do not return at once, and never less than the dependency asked for.
- */
-export function backoffMs(attempt: number, retryAfterMs: number, { baseMs, capMs }: Backoff, random: number): number {
-  const ownMs = Math.min(capMs, baseMs * 2 ** attempt) * (1 - random / 2);
-  return Math.min(MAX_TIMER_MS, Math.max(retryAfterMs, ownMs));
-}
-
-async function wait(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await delay(ms, undefined, { signal });
-  } catch {
-    throw signal.reason;
-  }
 }
