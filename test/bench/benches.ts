@@ -14,6 +14,7 @@ export const BENCHES: Readonly<Record<string, Loader>> = {
   fleet: () => import('./fleet.bench.ts'),
   latency: () => import('./latency.bench.ts'),
   digest: () => import('./digest.bench.ts'),
+  storage: () => import('./storage.bench.ts'),
   projections: () => import('./projections.bench.ts'),
   queries: () => import('./queries.bench.ts'),
   idle: () => import('./idle.bench.ts'),

@@ -7,6 +7,7 @@ import type { Store } from '@bintrail/runtime/store.ts';
 import { decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { encodeBatch } from '@bintrail/schemas/batch-encode.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
+import type { EventDefinition } from '@bintrail/schemas/field.ts';
 import { seededRandom } from '@bintrail/test/seeded-random.ts';
 import { finishedRows } from './host-observer.ts';
 import { type ExecRow, hostPrograms } from './sample-rows.ts';
@@ -42,7 +43,7 @@ export async function makeLoads(largeNodes: number): Promise<{ large: Load; smal
 function loadOf(rows: readonly ExecRow[], nodes: number, nextSize: () => number): Load {
   const epochs = Array.from({ length: RUNS }, (_, run) => BigInt(1_790_000_000_000 + run));
   const runs = epochs.map((epoch) => messagesOf(rows, nodes, nextSize, epoch));
-  const blocks = runs.map((messages) => eventBlock(exec, messages.map(stored), Date.now()));
+  const blocks = runs.map((messages) => eventBlock(exec, storedMessages(exec, messages), Date.now()));
   return { rows: rows.length * RUNS, messages: runs.flat(), blocks };
 }
 
@@ -61,10 +62,13 @@ function messagesOf(rows: readonly ExecRow[], nodes: number, nextSize: () => num
   return messages;
 }
 
-function stored({ value }: Message): StoredMessage {
-  const result = decodeBatch(value);
-  if (!result.ok) throw new Error(`${result.reason}: ${result.detail}`);
-  return { ...result.batch, ...chunkOf(exec, result.batch) };
+/** Those of the messages that carry this kind of event, as ingest hands them to a block. */
+export function storedMessages(definition: EventDefinition, messages: readonly Message[]): StoredMessage[] {
+  return messages.flatMap(({ value }) => {
+    const result = decodeBatch(value);
+    if (!result.ok) throw new Error(`${result.reason}: ${result.detail}`);
+    return result.batch.type === definition.name ? [{ ...result.batch, ...chunkOf(definition, result.batch) }] : [];
+  });
 }
 
 /** Seconds for the blocks, one after the other, into the table with all its views. */

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { readFaults } from '../src/slack-receiver.ts';
-import type { Drill, Fault, Target } from './plan.ts';
+import type { Drill, Fault, Rebalanced, Target } from './plan.ts';
 import type { Supervised } from './supervised.ts';
 import type { System } from './system.ts';
 
@@ -59,16 +59,16 @@ async function pauseFor(system: System, target: Target, forMs: number, which: nu
   await signal('SIGCONT');
 }
 
-async function rebalance(system: System, stage: 'ingest' | 'detect', forMs: number, which: number): Promise<void> {
+async function rebalance(system: System, stage: Rebalanced, forMs: number, which: number): Promise<void> {
   const crew = system.crews.get(stage)!;
-  const another = system.newCopy(stage);
+  const another = await system.newCopy(stage);
   another.start();
   await delay(forMs);
-  // The first one answers for the stage, and stays.
-  const leaving = oneOf([...crew.slice(1), another], which);
+  const all = [...crew, another];
+  const leaving = oneOf(all, which);
   const code = await leaving.stop();
   if (code !== 0 && code !== null) throw new Error(`${stage} was asked to end and ended with ${code}`);
-  crew.splice(1, crew.length, ...[...crew.slice(1), another].filter((copy) => copy !== leaving));
+  crew.splice(0, crew.length, ...all.filter((copy) => copy !== leaving));
 }
 
 async function fillOutbox(system: System, { forMs }: Extract<Fault, { kind: 'outbox' }>): Promise<void> {
@@ -81,7 +81,7 @@ async function fillOutbox(system: System, { forMs }: Extract<Fault, { kind: 'out
     await run('/bin/true', words);
     await delay(pauseMs);
   }
-  const { outbox, dropped } = await system.health('probe');
+  const { outbox, dropped } = await system.crews.get('probe')![0]!.health();
   for (const node of nodes) system.brokers.start(node);
   if (!(Number(outbox) > 0 && Number(dropped) > 0))
     throw new Error(`the outbox was to run full: ${outbox} messages in it, ${dropped} rows dropped`);

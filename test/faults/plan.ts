@@ -6,6 +6,9 @@ export const SERVICES = ['probe', 'ingest', 'detect', 'notify', 'api'] as const;
 export type ServiceName = (typeof SERVICES)[number];
 export type Target = ServiceName | 'broker' | 'clickhouse';
 
+/** Stages whose copies share the partitions of a topic. */
+export type Rebalanced = 'ingest' | 'detect' | 'notify';
+
 export const SLACK_FAULTS = ['429', '500', 'garbage', 'reset', 'reset-after', 'hang-after'] as const;
 export type SlackFault = (typeof SLACK_FAULTS)[number];
 
@@ -15,7 +18,7 @@ export type Fault =
   /** SIGSTOP, and SIGCONT after `forMs`. */
   | { readonly kind: 'pause'; readonly target: Target; readonly forMs: number }
   /** A copy more for `forMs`, then another one is asked to end. */
-  | { readonly kind: 'rebalance'; readonly target: 'ingest' | 'detect'; readonly forMs: number }
+  | { readonly kind: 'rebalance'; readonly target: Rebalanced; readonly forMs: number }
   /** The next posts fail so. */
   | { readonly kind: 'slack'; readonly faults: readonly SlackFault[] }
   /** All brokers are away while more is run than memory and file of the probe hold. */
@@ -50,7 +53,7 @@ const pause =
   (target: Target): Draw =>
   (random, { maxPauseMs }) => ({ kind: 'pause', target, forMs: upTo(random, maxPauseMs) });
 const rebalance =
-  (target: 'ingest' | 'detect'): Draw =>
+  (target: Rebalanced): Draw =>
   (random, { maxPauseMs }) => ({ kind: 'rebalance', target, forMs: upTo(random, maxPauseMs) });
 const slack: Draw = (random) => ({
   kind: 'slack',
@@ -58,12 +61,12 @@ const slack: Draw = (random) => ({
 });
 const outbox: Draw = () => ({ kind: 'outbox', forMs: BURST_MS });
 
-/** Each kind has its share of every twenty drills, in an order of chance: none is left out by bad luck. */
+/** Each kind has its share of every twenty-one drills, in an order of chance: none is left out by bad luck. */
 const DECK: readonly Draw[] = [
   ...[...SERVICES, 'broker', 'clickhouse'].map((target) => kill(target as Target)),
   ...['probe', 'ingest', 'broker'].map((target) => kill(target as Target)),
   ...['ingest', 'detect', 'notify', 'broker', 'clickhouse'].map((target) => pause(target as Target)),
-  ...[rebalance('ingest'), rebalance('detect'), slack, slack, outbox],
+  ...[rebalance('ingest'), rebalance('detect'), rebalance('notify'), slack, slack, outbox],
 ];
 
 /** `seed` is a whole number from 0 to 2³² − 1. */

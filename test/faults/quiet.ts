@@ -27,14 +27,15 @@ export async function quiet(system: System): Promise<void> {
  * Waits until the probe's outbox is empty, as what is left in it at a stop is told by the next probe, and until nothing
  * waits in its memory: while that is full the newest rows are dropped, and the last word of a probe is the newest.
  */
-export async function handedOver({ health }: System): Promise<void> {
+export async function handedOver({ crews }: System): Promise<void> {
+  const [probe] = crews.get('probe')!;
   await eventually('the probe has handed all over', QUIET_MS, async () => {
-    const { outbox, waiting } = (await health('probe').catch(() => undefined)) ?? {};
+    const { outbox, waiting } = (await probe!.health().catch(() => undefined)) ?? {};
     return outbox === 0 && waiting === 0 ? true : undefined;
   });
 }
 
-async function leftToDo({ bus, health }: System): Promise<string[]> {
+async function leftToDo({ bus, crews }: System): Promise<string[]> {
   const left: string[] = [];
   for (const [topic, group] of GROUPS) {
     const behind = await bus.lag(topic, group).then(
@@ -44,7 +45,9 @@ async function leftToDo({ bus, health }: System): Promise<string[]> {
     if (behind !== 0) left.push(`${group} is behind by ${behind}`);
   }
   // Whoever was told last, tells: asked for only when no finding is on its way to it.
-  const { waiting } = await health('notify').catch(() => ({ waiting: 'no answer' }));
-  if (waiting !== 0) left.push(`notify has ${waiting} to tell`);
+  for (const copy of crews.get('notify')!) {
+    const { waiting } = await copy.health().catch(() => ({ waiting: 'no answer' }));
+    if (waiting !== 0) left.push(`notify has ${waiting} to tell`);
+  }
   return left;
 }

@@ -25,6 +25,9 @@ const OUTBOX_SIZE = '1MiB';
 const SESSION_TIMEOUT = '6s';
 const UP_MS = 60_000;
 
+/** A process of a stage, and what its `/healthz` says; rejects while it does not answer. */
+export type Copy = Supervised & { health(): Promise<Record<string, unknown>> };
+
 export type System = {
   readonly folder: string;
   readonly kafka: KafkaCluster;
@@ -35,12 +38,13 @@ export type System = {
   /** The bus as the simulated fleet and the account use it. */
   readonly bus: Bus;
   /** All copies of each stage that should be running. */
-  readonly crews: ReadonlyMap<ServiceName, Supervised[]>;
+  readonly crews: ReadonlyMap<ServiceName, Copy[]>;
   /** Another copy, not started. */
-  newCopy(name: ServiceName): Supervised;
-  call(method: string, path: string, body?: unknown): Promise<Answer>;
-  /** What `/healthz` of the first copy says. */
-  health(name: ServiceName): Promise<Record<string, unknown>>;
+  newCopy(name: ServiceName): Promise<Copy>;
+  /** Copies of the api: the first takes changes, the other only reads. */
+  readonly apis: readonly string[];
+  /** Asks a copy of the api, the first by default. */
+  call(method: string, path: string, body?: unknown, api?: string): Promise<Answer>;
   /** Everything no process may do: ends nobody asked for, errors in logs. */
   complaints(): string[];
   /** Ends everything. Returns the folder of the logs where they are to be kept. */
@@ -81,33 +85,33 @@ export async function startSystem(): Promise<System> {
   const kafka = await startKafka({ brokers: 3, folder: join(folder, 'kafka') });
   const connection: KafkaConnection = { brokers: kafka.brokers.split(','), clientId: 'drills', prefix: '' };
   await ensureTopics(connection, topicShapes({ partitions: PARTITIONS, retentionMs: 3_600_000 }), log);
-  const [enginePort = 0, apiPort = 0, ...opsPorts] = await freePorts(2 + SERVICES.length);
+  const [enginePort = 0, ...apiPorts] = await freePorts(3);
   const engine = await startEngine(join(folder, 'engine'), enginePort, join(folder, 'logs', 'clickhouse.log'));
   const slack = await startSlackReceiver();
   const bpffs = await mountBpffs();
-  const settings = settingsOf(folder, kafka, engine, slack, bpffs, apiPort);
+  const settings = settingsOf(folder, kafka, engine, slack, bpffs);
+  const apis = apiPorts.map((port) => `http://127.0.0.1:${port}`);
   const made: Supervised[] = [engine.process];
-  const newCopy = (name: ServiceName, opsPort = 0): Supervised => {
+  const newCopy = async (name: ServiceName, more: NodeJS.ProcessEnv = {}): Promise<Copy> => {
+    const [opsPort] = await freePorts(1);
     const copy = supervise({
       name,
       command: [process.execPath, fileURLToPath(new URL(`../../services/${name}/src/main.ts`, import.meta.url))],
-      env: { ...settings, BINTRAIL_OPS_PORT: String(opsPort) },
+      env: { ...settings, BINTRAIL_OPS_PORT: String(opsPort), ...more },
       logFile: join(folder, 'logs', `${name}.log`),
     });
     made.push(copy);
-    return copy;
+    const health = async () => (await fetch(`http://127.0.0.1:${opsPort}/healthz`)).json() as never;
+    return Object.assign(copy, { health });
   };
-  const crews = new Map(SERVICES.map((name, at) => [name, [newCopy(name, opsPorts[at])]]));
-  crews.get('ingest')!.push(newCopy('ingest'));
+  const crews = await hire(newCopy, apis);
   const bus = openKafkaBus({ connection, log });
   const system: System = {
-    ...{ folder, kafka, brokers: watchBrokers(), engine, slack, bus, crews, newCopy, censusFolder: bpffs.folder },
-    call: (method, path, body) => {
+    ...{ folder, kafka, brokers: watchBrokers(), engine, slack, bus, crews, apis, newCopy, censusFolder: bpffs.folder },
+    call: (method, path, body, api = apis[0]) => {
       const token = readFileSync(join(folder, 'home', 'token'), 'utf8').trim();
-      return request(`http://127.0.0.1:${apiPort}${path}`, method, token, body);
+      return request(`${api}${path}`, method, token, body);
     },
-    health: async (name) =>
-      (await fetch(`http://127.0.0.1:${opsPorts[SERVICES.indexOf(name)]}/healthz`)).json() as never,
     complaints: () => made.flatMap((each) => each.complaints),
     async close(keepLogs) {
       await Promise.all(made.slice(1).map((each) => each.kill()));
@@ -128,13 +132,33 @@ export async function startSystem(): Promise<System> {
   return system;
 }
 
+/** Two copies of ingest and notify, which share partitions with whoever joins, and an api that only reads. */
+async function hire(
+  newCopy: (name: ServiceName, env?: NodeJS.ProcessEnv) => Promise<Copy>,
+  [writer, reader]: readonly string[],
+): Promise<Map<ServiceName, Copy[]>> {
+  const portOf = (url: string | undefined): string => new URL(url!).port;
+  return new Map<ServiceName, Copy[]>([
+    ['probe', [await newCopy('probe')]],
+    ['ingest', [await newCopy('ingest'), await newCopy('ingest')]],
+    ['detect', [await newCopy('detect')]],
+    ['notify', [await newCopy('notify'), await newCopy('notify')]],
+    [
+      'api',
+      [
+        await newCopy('api', { BINTRAIL_PORT: portOf(writer) }),
+        await newCopy('api', { BINTRAIL_PORT: portOf(reader), BINTRAIL_API_WRITER: writer }),
+      ],
+    ],
+  ]);
+}
+
 function settingsOf(
   folder: string,
   kafka: KafkaCluster,
   engine: Engine,
   slack: SlackReceiver,
   bpffs: Bpffs,
-  apiPort: number,
 ): NodeJS.ProcessEnv {
   return {
     KAFKA_BROKERS: kafka.brokers,
@@ -143,7 +167,6 @@ function settingsOf(
     CLICKHOUSE_URL: engine.url,
     SLACK_WEBHOOK_URL: slack.url,
     BINTRAIL_HOME: join(folder, 'home'),
-    BINTRAIL_PORT: String(apiPort),
     BINTRAIL_NODE: NODE,
     BINTRAIL_CENSUS: bpffs.folder,
     BINTRAIL_OUTBOX_SIZE: OUTBOX_SIZE,
@@ -157,12 +180,12 @@ async function startAll(system: System): Promise<void> {
   for (const name of SERVICES) await up(system, name);
 }
 
-/** Resolves when the first copy of a stage says that it is up; rejects at once when one has ended by itself. */
+/** Resolves when every copy of a stage says that it is up; rejects at once when one has ended by itself. */
 export async function up(system: System, name: ServiceName): Promise<void> {
   await eventually(`${name} is up`, UP_MS, async () => {
     const complaints = system.complaints();
     if (complaints.length > 0) throw new Error(complaints.join('\n'));
-    const said = await system.health(name).catch(() => undefined);
-    return said?.state === 'up' || said?.state === 'degraded' ? true : undefined;
+    const said = await Promise.all(system.crews.get(name)!.map((copy) => copy.health().catch(() => undefined)));
+    return said.every((health) => health?.state === 'up' || health?.state === 'degraded') ? true : undefined;
   });
 }

@@ -17,10 +17,10 @@ type Found = {
 };
 
 /** Every item of a list, page by page. */
-export async function allPages<T>({ call }: Pick<System, 'call'>, path: string): Promise<T[]> {
+export async function allPages<T>({ call }: Pick<System, 'call'>, path: string, api?: string): Promise<T[]> {
   const items: T[] = [];
   for (let cursor = ''; ; ) {
-    const { status, json, text } = await call('GET', `${path}?limit=1000${cursor}`);
+    const { status, json, text } = await call('GET', `${path}?limit=1000${cursor}`, undefined, api);
     assert.equal(status, 200, text);
     items.push(...json.items);
     if (json.next_cursor === null) return items;
@@ -75,11 +75,17 @@ function lostPosts(records: readonly Delivery[]): number {
   return planned.size;
 }
 
-/** Approvals that the api acknowledged are there, each once. */
+/** Approvals that the api acknowledged are there, each once, whichever copy is asked. */
 export async function kept(system: System, acknowledged: readonly string[]): Promise<Complaints> {
-  const approvals = await allPages<{ match: { sha256?: string[] } }>(system, '/v1/approvals');
+  const complaints = await Promise.all(system.apis.map((api) => keptBy(system, api, acknowledged)));
+  return complaints.flat();
+}
+
+async function keptBy(system: System, api: string, acknowledged: readonly string[]): Promise<Complaints> {
+  const approvals = await allPages<{ match: { sha256?: string[] } }>(system, '/v1/approvals', api);
   const found = approvals.flatMap(({ match }) => match.sha256 ?? []);
-  const lost = acknowledged.filter((sha256) => !found.includes(sha256));
-  const twice = found.length - new Set(found).size;
-  return [...lost.map((sha256) => `approval of ${sha256} is gone`), ...(twice > 0 ? [`${twice} approvals twice`] : [])];
+  const known = new Set(found);
+  const lost = acknowledged.filter((sha256) => !known.has(sha256)).map((sha256) => `approval of ${sha256} is gone`);
+  const twice = found.length - known.size;
+  return [...lost, ...(twice > 0 ? [`${twice} approvals twice`] : [])].map((what) => `${api}: ${what}`);
 }
