@@ -31,7 +31,7 @@ const journalTable = (name: string) => `CREATE TABLE IF NOT EXISTS ${name} (
 
 /**
  * Applies what is not applied yet, and answers how many statements that were. A crash at any point is mended by the
- * next call: a statement is recorded after it ran, and one that ran unrecorded is made harmless by `IF NOT EXISTS`.
+ * next call: statements are recorded after they ran, and a file that ran unrecorded is harmless a second time.
  * On a cluster every server has the tables afterwards, and knows what was applied.
  * @throws SetupError when an applied file was changed, the store was made by a newer version, or for the other form
  * @throws Transient when the store cannot be reached
@@ -47,16 +47,31 @@ export async function migrate(store: Store, files: readonly Migration[], cluster
   checkApplied(files, applied);
   const done = new Set(applied.map(({ version, statement }) => `${version}.${statement}`));
   let count = 0;
-  for (const { version, name, sha256, statements } of migrations) {
-    for (const [statement, sql] of statements.entries()) {
-      if (done.has(`${version}.${statement}`)) continue;
-      await store.command(sql);
-      const applied_at = new Date().toISOString();
-      await store.insertRows(journal, [{ version, statement, name, sha256, applied_at }]);
-      count += 1;
-    }
+  for (const migration of migrations) {
+    const isDone = (statement: number) => done.has(`${migration.version}.${statement}`);
+    count += await apply(store, journal, migration, isDone);
   }
   return count;
+}
+
+/** Noted together: a note by itself costs as much as a statement. One that fails is noted with those before it. */
+async function apply(
+  store: Store,
+  journal: string,
+  { version, name, sha256, statements }: Migration,
+  isDone: (statement: number) => boolean,
+): Promise<number> {
+  const notes: object[] = [];
+  try {
+    for (const [statement, sql] of statements.entries()) {
+      if (isDone(statement)) continue;
+      await store.command(sql);
+      notes.push({ version, statement, name, sha256, applied_at: new Date().toISOString() });
+    }
+  } finally {
+    if (notes.length > 0) await store.insertRows(journal, notes);
+  }
+  return notes.length;
 }
 
 async function refuseOtherForm(store: Store, other: string): Promise<void> {

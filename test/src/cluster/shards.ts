@@ -1,6 +1,6 @@
 /** Two real engines on this machine that are the shards of one cluster, each with one replica and without a Keeper. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -40,10 +40,14 @@ export async function startShards(migrations: readonly Migration[]): Promise<Sha
   for (let shard = 0; shard < SHARDS; shard++) {
     const home = join(folder, `shard-${shard}`);
     mkdirSync(join(home, 'data', 'metadata'), { recursive: true });
-    writeFileSync(join(home, 'config.xml'), configuration(tcpPorts));
+    writeFileSync(join(home, 'config.xml'), configuration(tcpPorts, join(home, 'engine.log')));
     const child = spawn(binary, [LIBRARY, home, String(ports[shard]), String(tcpPorts[shard])], { stdio: 'inherit' });
     // It ends with this process: a test that fails before `close` must not wait for it.
     child.unref();
+    child.once('exit', (code, signal) => {
+      if (child.killed) return;
+      console.error(`shard ${shard} ended by itself with ${code ?? signal}:\n${lastWords(join(home, 'engine.log'))}`);
+    });
     children.push(child);
     const server = { url: `http://127.0.0.1:${ports[shard]}`, username: 'default', password: '' };
     await createDatabase(openStore({ ...server, database: 'system' }));
@@ -87,13 +91,19 @@ async function createDatabase(store: Store): Promise<void> {
   }
 }
 
-function configuration(tcpPorts: readonly number[]): string {
+const LAST_WORDS_BYTES = 16 * 1024;
+
+function lastWords(logFile: string): string {
+  return existsSync(logFile) ? readFileSync(logFile, 'utf8').slice(-LAST_WORDS_BYTES) : '';
+}
+
+function configuration(tcpPorts: readonly number[], logFile: string): string {
   const shards = tcpPorts.map(
     (port) =>
       `<shard><internal_replication>true</internal_replication>
          <replica><host>127.0.0.1</host><port>${port}</port><user>default</user></replica></shard>`,
   );
-  return `<clickhouse><users_config>config.xml</users_config>
+  return `<clickhouse><logger><level>warning</level><log>${logFile}</log></logger><users_config>config.xml</users_config>
     <default_database></default_database><database>system</database>
     <remote_servers><${CLUSTER}>${shards.join('')}</${CLUSTER}></remote_servers>
     <users><default><no_password/><networks><ip>127.0.0.1</ip></networks><profile>default</profile>
