@@ -55,6 +55,16 @@ SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_windo
     assert.match(local!, /ENGINE = ReplicatedReplacingMergeTree\('[^']+', '\{replica\}', n\)\nORDER BY/);
   });
 
+  it('packs columns where the rows are', () => {
+    const packed = 'ALTER TABLE events MODIFY COLUMN n CODEC(Delta, ZSTD(1)),\n  MODIFY COLUMN node CODEC(ZSTD(1))';
+    const setting = "ALTER TABLE events MODIFY SETTING default_compression_codec = 'ZSTD(1)'";
+    const [, , ...changes] = rendered(EVENTS, packed, setting);
+    assert.deepEqual(
+      changes,
+      [packed, setting].map((sql) => sql.replace('TABLE events', "TABLE events_local ON CLUSTER 'fleet'")),
+    );
+  });
+
   it('keeps records without a node whole on every server', () => {
     assert.deepEqual(rendered(COUNTS), [
       `CREATE TABLE IF NOT EXISTS counts ON CLUSTER 'fleet' (

@@ -103,12 +103,15 @@ function ofItsShard(query: string, sharded: ReadonlySet<string>): string {
 }
 
 const OF_COLUMNS = /^(ADD|DROP|RENAME|MODIFY|COMMENT) COLUMN\b/;
+/** How a column is packed means nothing to a table that stores no rows. */
+const OF_CODECS = /^MODIFY COLUMN \w+ CODEC\b/;
 
 /** Columns are those of both tables; indexes, projections, settings and TTLs those of the one that holds the rows. */
 function alterTable(table: string, change: string, on: string, sharded: ReadonlySet<string>): string[] {
   if (!sharded.has(table)) return [`ALTER TABLE ${table} ${on} ${change}`];
   const local = `ALTER TABLE ${table}_local ${on} ${change}`;
-  return OF_COLUMNS.test(change) ? [local, `ALTER TABLE ${table} ${on} ${withoutPlace(change)}`] : [local];
+  const ofBoth = OF_COLUMNS.test(change) && !OF_CODECS.test(change);
+  return ofBoth ? [local, `ALTER TABLE ${table} ${on} ${withoutPlace(change)}`] : [local];
 }
 
 /** A column's codec and TTL mean nothing to a table that stores no rows. */
