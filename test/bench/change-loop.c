@@ -1,23 +1,35 @@
-// Changes one file again and again and prints nanoseconds of its CPU time for each: `change-loop <write|chmod> <file> <times>`.
+// Does one thing to a file again and again and prints nanoseconds of its CPU time for each:
+// `change-loop <write|chmod|open|make> <file> <times>`. `make`: a file of its own beside it, written and removed.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+static char other[4096];
+
+static int once(char way, int fd, const char *file, long done)
+{
+	if (way == 'w') return pwrite(fd, "x", 1, 0) != 1;
+	if (way == 'c') return fchmod(fd, done & 1 ? 0755 : 0750);
+	if (way == 'o') return close(open(file, O_RDONLY));
+	fd = open(other, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	return write(fd, "x", 1) != 1 || close(fd) || unlink(other);
+}
 
 int main(int argc, char **argv)
 {
 	struct timespec from, to;
 	long times = argc == 4 ? atol(argv[3]) : 0;
-	int fd = argc == 4 ? open(argv[2], O_RDWR | O_CREAT, 0755) : -1, is_write = argc == 4 && !strcmp(argv[1], "write");
+	int fd = argc == 4 ? open(argv[2], O_RDWR | O_CREAT, 0755) : -1;
 
 	if (fd < 0 || times <= 0) return 2;
+	snprintf(other, sizeof other, "%s.other", argv[2]);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
 	for (long done = 0; done < times; done++)
-		if (is_write ? pwrite(fd, "x", 1, 0) != 1 : fchmod(fd, done & 1 ? 0755 : 0750)) return 1;
+		if (once(argv[1][0], fd, argv[2], done)) return 1;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
 	printf("%.1f\n", ((to.tv_sec - from.tv_sec) * 1e9 + (to.tv_nsec - from.tv_nsec)) / times);
 	return 0;

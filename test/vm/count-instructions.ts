@@ -43,7 +43,7 @@ const counted = ({ median, cpu }: LoopTimes): Counted => ({ median, cpu });
 async function withKernelPart(family: Families): Promise<Counted> {
   const [libbpf, libc] = [loadLibbpf(), loadLibc()];
   const steps = family === 'lsm' ? openExecSteps(libbpf, libc, bpfObject('lsm')) : undefined;
-  const bpf = loadBpfObject(libbpf, libc, bpfObject('bintrail'));
+  const bpf = loadBpfObject(libbpf, libc, bpfObject('bintrail'), { trampolines: family === 'lsm' });
   steps?.attach();
   bpf.attach();
   await loop(EXECS);

