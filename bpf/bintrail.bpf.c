@@ -7,6 +7,7 @@
 #include "cgroup.h"
 #include "changes.h"
 #include "ctime.h"
+#include "dirty.h"
 #include "emit.h"
 #include "identity.h"
 #include "kernel.h"
@@ -14,6 +15,7 @@
 #include "loads.h"
 #include "path.h"
 #include "takeover.h"
+#include "trampolines.h"
 #include "writers.h"
 
 #define ARGV_BYTES 8192u
@@ -256,16 +258,10 @@ struct describe_request {
 SEC("syscall")
 int describe_fd(struct describe_request *request)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **slots = BPF_CORE_READ(table, fd);
-	struct file *file = NULL;
+	struct file *file = open_file(bpf_get_current_task_btf(), request->fd);
 	struct bt_file described = {};
 
 	request->error = -9; /* EBADF */
-	if (request->fd >= BPF_CORE_READ(table, max_fds))
-		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), &slots[request->fd]);
 	if (!file)
 		return 0;
 	describe_file(file, &described);

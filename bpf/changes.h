@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * Changes to files, told by the moment their ctime is set, in the context of the task that changes them: every write,
- * truncation, change of mode or name passes there, on every filesystem (fs/inode.c: inode_set_ctime_current). Notes who
- * wrote what last, and sends a record where code is changed.
+ * Changes to files, in the context of the task that makes them. Notes who wrote what last, and sends a record where code
+ * is changed. What tells of them differs: ctime.h where the kernel tells of each ctime it sets, else trampolines.h where
+ * it allows BPF trampolines, else dirty.h.
  */
 #pragma once
 #include "cgroup.h"
 #include "emit.h"
 #include "mounts.h"
+#include "overlay-names.h"
 #include "path.h"
 #include "syscalls.h"
 #include "writers.h"
@@ -28,6 +29,8 @@ const volatile __u64 repeat_after_ns = 10 * NSEC_PER_SEC;
 struct change_scratch {
 	struct bt_file_event change;
 	char text[CHANGE_TEXT_BYTES];
+	/* A trampoline may be preempted by another on its CPU, where the kernel preempts itself (CONFIG_PREEMPT). */
+	__u32 busy;
 };
 
 struct {
@@ -79,8 +82,11 @@ static __always_inline struct dentry *first_name(struct inode *inode)
 	return alias ? alias - bpf_core_field_offset(struct dentry, d_u.d_alias) : NULL;
 }
 
-/* Whether some process has it mapped as code. Read without locks: a mapping that comes or goes meanwhile may be missed. */
-static __always_inline bool is_mapped_as_code(struct inode *inode)
+/*
+ * Whether some process has it mapped as code. Read without locks: a mapping that comes or goes meanwhile may be missed. Not
+ * inlined, for the room on the stack.
+ */
+static __noinline bool is_mapped_as_code(struct inode *inode)
 {
 	struct rb_node *nodes[MAPPINGS_TRIED] = { BPF_CORE_READ(inode, i_mapping, i_mmap.rb_root.rb_node) };
 
@@ -128,22 +134,56 @@ static __always_inline bool is_news(struct told_key *key, __u64 ctime_ns, __u32 
 	return true;
 }
 
-/* `path` is NULL for a file that cannot be named. */
-static __always_inline void send_change(struct task_struct *task, struct inode *inode, struct path *path, struct unnamed *what)
+/* What a record is made of. The path has no dentry for a file that cannot be named. */
+struct telling {
+	struct image by;
+	struct inode *inode;
+	struct path path;
+	__u32 action;
+	__u32 repeats;
+};
+
+/* Appends the texts in the order of schemas/src/file.ts; returns their size. Not inlined, for the room on the stack. */
+static __noinline __u32 fill_change_texts(struct change_scratch *s, struct path *path, struct task_struct *task)
 {
-	__u32 zero = 0, at;
-	struct change_scratch *s = bpf_map_lookup_elem(&change_scratches, &zero);
-	struct lineage *lineage = task_lineage(task);
-	struct dentry *name = first_name(inode);
-	const char *target;
+	const char *target = target_of(task, current_syscall(task));
+	__u32 at = 0;
 	long copied = 0;
 
-	if (!s || !lineage || !name)
-		return;
+	if (path->dentry)
+		at = read_path(path, s->text, SLOT_CHANGE, &s->change.file.flags) & (PATH_BYTES - 1);
+	s->change.path_len = at;
+	if (target)
+		copied = bpf_probe_read_user_str(s->text + at, PATH_BYTES, target);
+	s->change.target_len = copied > 0 ? (copied - 1) & (PATH_BYTES - 1) : 0;
+	at += s->change.target_len;
+	s->change.cgroup_path_len = read_cgroup_path(task_cgroup(task), s->text + at, SLOT_CHANGE) & (CGROUP_PATH_BYTES - 1);
+	return at + s->change.cgroup_path_len;
+}
+
+/*
+ * A function of its own, of whose argument the verifier takes nothing for known: so it goes through it once for a program,
+ * not once for each way there.
+ */
+__noinline int send_change(struct telling *what)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct inode *inode = what ? what->inode : NULL;
+	__u32 zero = 0, at;
+	struct change_scratch *s = bpf_map_lookup_elem(&change_scratches, &zero);
+	struct dentry *name = first_name(inode);
+
+	if (!what || !s || !name)
+		return 0;
+	if (s->busy) {
+		count_lost_record(BT_FILE);
+		return 0;
+	}
+	s->busy = 1;
 	number_record(&s->change.record, BT_FILE, RING_CODE);
-	s->change.pid = lineage->self.pid;
-	s->change.self_exec_id = lineage->self.self_exec_id;
-	s->change.start_ns = lineage->self.start_ns;
+	s->change.pid = what->by.pid;
+	s->change.self_exec_id = what->by.self_exec_id;
+	s->change.start_ns = what->by.start_ns;
 	s->change.uid = BPF_CORE_READ(task, real_cred, uid.val);
 	s->change.action = what->action;
 	s->change.repeats = what->repeats;
@@ -151,17 +191,11 @@ static __always_inline void send_change(struct task_struct *task, struct inode *
 	describe_inode(inode, name, &s->change.file);
 	if (s->change.file.writecount < 0 || is_mapped_as_code(inode))
 		s->change.file.flags |= BT_FLAG_IN_USE;
-	s->change.path_len = path ? read_path(path, s->text, SLOT_CHANGE, &s->change.file.flags) & (PATH_BYTES - 1) : 0;
-	at = s->change.path_len;
-	target = target_of(task, current_syscall(task));
-	if (target)
-		copied = bpf_probe_read_user_str(s->text + at, PATH_BYTES, target);
-	s->change.target_len = copied > 0 ? (copied - 1) & (PATH_BYTES - 1) : 0;
-	at += s->change.target_len;
-	s->change.cgroup_path_len = read_cgroup_path(task_cgroup(task), s->text + at, SLOT_CHANGE) & (CGROUP_PATH_BYTES - 1);
-	at += s->change.cgroup_path_len;
+	at = fill_change_texts(s, &what->path, task);
 	if (at <= CHANGE_TEXT_BYTES)
 		send_record(&s->change.record, sizeof(s->change) + at, RING_CODE);
+	s->busy = 0;
+	return 0;
 }
 
 /* A task that sees an overlay names the file by it; the overlay follows with its own inode, but for links and faults. */
@@ -172,74 +206,78 @@ static __always_inline bool is_named_later(struct task_struct *task, __u32 actio
 	return action != BT_ACTION_LINKED && current_syscall(task) != NO_SYSCALL && is_overlay(BPF_CORE_READ(root, d_inode));
 }
 
-static __always_inline void tell_change(struct task_struct *task, struct inode *inode, struct image by, struct inode_key *key,
-					__u64 ctime_ns, __u32 action)
+static __always_inline void note_unnamed(struct task_struct *task, struct inode_key *key, struct telling *what)
 {
-	struct dentry *name = first_name(inode);
-	struct told_key told = { .by = by, .inode = *key, .action = action };
-	struct unnamed what = { .inode = *key, .action = action };
-	struct unnamed *later;
-	struct path path;
+	struct unnamed *noted = bpf_task_storage_get(&unnamed_changes, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
-	if (!name || !is_news(&told, ctime_ns, &what.repeats))
+	if (!noted)
 		return;
-	if (find_path(task, name, &path)) {
-		send_change(task, inode, &path, &what);
-		return;
-	}
-	if (is_named_later(task, action)) {
-		later = bpf_task_storage_get(&unnamed_changes, task, &what, BPF_LOCAL_STORAGE_GET_F_CREATE);
-		if (later)
-			*later = what;
-		return;
-	}
-	send_change(task, inode, NULL, &what);
+	noted->inode = *key;
+	noted->action = what->action;
+	noted->repeats = what->repeats;
 }
 
-/* The ctime of a regular file was set. `before_nsec`: the nanoseconds it had before. */
-static __always_inline int take_change(struct inode *inode, __u64 ctime_ns, __u32 before_nsec)
+/* True when `what` is to be sent now. Not inlined, for the room on the stack. */
+static __noinline bool is_told(struct task_struct *task, struct dentry *name, struct inode_key *key, struct change *change,
+				    struct telling *what)
+{
+	struct told_key told = { .by = what->by, .inode = *key, .action = change->action };
+
+	if (!name || !is_news(&told, change->ctime_ns, &what->repeats))
+		return false;
+	if (find_path(task, name, &what->path))
+		return true;
+	if (tells_ctimes() && is_named_later(task, change->action)) {
+		note_unnamed(task, key, what);
+		return false;
+	}
+	what->path.dentry = NULL;
+	if (!tells_ctimes())
+		what->inode = shown_by_overlay(task, what->inode, &what->path);
+	return true;
+}
+
+/* A file changes, by a task that user space runs. `name`: one of its names, by which it is told; NULL tells nobody. */
+static __always_inline int take_change(struct inode *inode, struct dentry *name, struct change *change)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u16 mode = BPF_CORE_READ(inode, i_mode);
+	struct telling what = { .inode = inode, .action = change->action };
 	struct lineage *lineage;
 	struct inode_key key;
-	__u32 action;
 
 	if ((mode & S_IFMT) != S_IFREG || (BPF_CORE_READ(task, flags) & PF_KTHREAD))
 		return 0;
 	lineage = task_lineage(task);
 	if (!lineage)
 		return 0;
-	action = action_of(current_syscall(task));
-	if (action == BT_ACTION_RENAMED && BPF_CORE_READ(inode, i_nlink) == 0)
-		action = BT_ACTION_REPLACED;
+	what.by = lineage->self;
 	key = inode_key(inode);
-	note_writer(&key, lineage->self, ctime_ns, before_nsec, action == BT_ACTION_WRITTEN || action == BT_ACTION_TRUNCATED);
-	if (action == BT_ACTION_UNKNOWN)
+	note_writer(&key, &what.by, change);
+	if (change->action == BT_ACTION_UNKNOWN)
 		return 0;
-	if ((mode & S_IXUGO) || BPF_CORE_READ(inode, i_writecount.counter) < 0 || is_mapped_as_code(inode))
-		tell_change(task, inode, lineage->self, &key, ctime_ns, action);
+	if (!(mode & S_IXUGO) && BPF_CORE_READ(inode, i_writecount.counter) >= 0 && !is_mapped_as_code(inode))
+		return 0;
+	if (is_told(task, name, &key, change, &what))
+		send_change(&what);
 	return 0;
 }
 
-/* Overlay's own inode took over the times of the real one: the change that waits for a name is this one. */
-static __always_inline int name_change(struct inode *inode)
+/* The times of a file as they are, where no ctime is told. Not inlined, for the room on the stack. */
+static __noinline int read_change(struct inode *inode, struct change *change)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct unnamed *what = bpf_task_storage_get(&unnamed_changes, task, NULL, 0);
-	struct dentry *name = first_name(inode);
-	struct inode_key key;
-	struct unnamed own;
-	struct path path;
-	__u32 flags = 0;
+	struct bt_file now = {};
 
-	if (!what || !what->action || !name)
-		return 0;
-	key = inode_key(overlay_real_inode(inode, &flags));
-	if (key.ino != what->inode.ino || key.dev != what->inode.dev || key.generation != what->inode.generation)
-		return 0;
-	own = *what;
-	what->action = 0;
-	send_change(task, inode, find_path(task, name, &path) ? &path : NULL, &own);
+	read_times(inode, &now);
+	change->ctime_ns = now.ctime_ns;
+	change->stamp_ns = now.mtime_ns;
 	return 0;
+}
+
+/* What the current system call does to this file. Of a rename the file that has no name left was replaced. */
+static __always_inline __u32 current_action(struct inode *inode)
+{
+	__u32 action = action_of(current_syscall(bpf_get_current_task_btf()));
+
+	return action == BT_ACTION_RENAMED && BPF_CORE_READ(inode, i_nlink) == 0 ? BT_ACTION_REPLACED : action;
 }

@@ -71,3 +71,14 @@ static __always_inline bool send_record(struct bt_record *record, __u32 size, __
 		counters->sent++;
 	return !failed;
 }
+
+/* For what there is no room to put together. */
+static __always_inline void count_lost_record(__u32 type)
+{
+	struct counters *counters = bpf_map_lookup_elem(&event_counters, &type);
+
+	if (!counters)
+		return;
+	counters->seen++;
+	counters->lost++;
+}

@@ -100,8 +100,10 @@ struct inode {
 };
 
 struct inode___from_6_11 {
+	__s64 i_atime_sec;
 	__s64 i_mtime_sec;
 	__s64 i_ctime_sec;
+	__u32 i_atime_nsec;
 	__u32 i_mtime_nsec;
 	__u32 i_ctime_nsec;
 };
@@ -111,12 +113,18 @@ struct inode___from_6_6 {
 };
 
 struct inode___from_6_7 {
+	struct timespec64 __i_atime;
 	struct timespec64 __i_mtime;
 };
 
 struct inode___to_6_6 {
+	struct timespec64 i_atime;
 	struct timespec64 i_ctime;
 	struct timespec64 i_mtime;
+};
+
+struct iattr {
+	unsigned int ia_valid;
 };
 
 struct dentry {
@@ -157,6 +165,7 @@ struct path {
 
 struct file {
 	unsigned int f_mode;
+	unsigned int f_flags;
 	struct path f_path;
 	struct inode *f_inode;
 };

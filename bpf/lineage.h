@@ -49,13 +49,17 @@ static __always_inline struct lineage guess_lineage(struct task_struct *task)
 	return guess;
 }
 
+/* Not inlined, for the room on the stack. */
+static __noinline struct lineage *guessed_lineage(struct task_struct *task)
+{
+	struct lineage guess = guess_lineage(task);
+
+	return bpf_task_storage_get(&lineages, task, &guess, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
 static __always_inline struct lineage *task_lineage(struct task_struct *task)
 {
 	struct lineage *known = bpf_task_storage_get(&lineages, task, NULL, 0);
-	struct lineage guess;
 
-	if (known)
-		return known;
-	guess = guess_lineage(task);
-	return bpf_task_storage_get(&lineages, task, &guess, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	return known ? known : guessed_lineage(task);
 }

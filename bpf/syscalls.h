@@ -30,7 +30,9 @@
 
 struct pt_regs___syscall {
 	unsigned long orig_ax;
+	unsigned long di;
 	unsigned long si;
+	unsigned long dx;
 	unsigned long r10;
 } __attribute__((preserve_access_index));
 
@@ -51,9 +53,19 @@ static __always_inline __s64 current_syscall(struct task_struct *task)
 	return BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), orig_ax);
 }
 
+static __always_inline __u32 first_descriptor(struct task_struct *task)
+{
+	return BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), di);
+}
+
 static __always_inline const char *second_argument(struct task_struct *task)
 {
 	return (void *)BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), si);
+}
+
+static __always_inline __u32 third_descriptor(struct task_struct *task)
+{
+	return BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), dx);
 }
 
 static __always_inline const char *fourth_argument(struct task_struct *task)
@@ -63,6 +75,7 @@ static __always_inline const char *fourth_argument(struct task_struct *task)
 #else
 struct pt_regs___syscall {
 	__u64 regs[31];
+	__u64 orig_x0;
 	__s32 syscallno;
 } __attribute__((preserve_access_index));
 
@@ -71,9 +84,19 @@ static __always_inline __s64 current_syscall(struct task_struct *task)
 	return BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), syscallno);
 }
 
+static __always_inline __u32 first_descriptor(struct task_struct *task)
+{
+	return BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), orig_x0);
+}
+
 static __always_inline const char *second_argument(struct task_struct *task)
 {
 	return (void *)BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), regs[1]);
+}
+
+static __always_inline __u32 third_descriptor(struct task_struct *task)
+{
+	return BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), regs[2]);
 }
 
 static __always_inline const char *fourth_argument(struct task_struct *task)
@@ -169,4 +192,12 @@ static __always_inline const char *target_of(struct task_struct *task, __s64 sys
 	default:
 		return NULL;
 	}
+}
+
+/* The descriptor that is written to, if the system call is one that writes to a descriptor. */
+static __always_inline __u32 written_descriptor(struct task_struct *task, __s64 syscall)
+{
+	if (syscall == __NR_splice || syscall == __NR_copy_file_range)
+		return third_descriptor(task);
+	return first_descriptor(task);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
  * Who wrote a file last. Kept for the files written since the object was loaded, as many as the map holds. Each entry
- * carries the ctime of the last change that was seen: a file whose ctime is another one was changed unseen, and then
- * nothing is said of its writer.
+ * carries a stamp of the file as the last change that was seen left it: a file with another one was changed unseen, and
+ * then nothing is said of its writer. The stamp is the ctime where the kernel tells of each (ctime.h); elsewhere the mtime,
+ * which nothing moves but writing and who sets it.
  */
 #pragma once
 #include "identity.h"
@@ -16,10 +17,29 @@ struct inode_key {
 
 struct last_writer {
 	struct image by;
-	/* ctime of the last write, and of the last change of any kind, nanoseconds since the epoch. */
+	/* ctime of the last write, nanoseconds since the epoch. */
 	__u64 written_ns;
-	__u64 changed_ns;
+	__u64 stamp_ns;
 };
+
+/* One change to a file, as it left it. */
+struct change {
+	__u64 ctime_ns;
+	__u64 stamp_ns;
+	/* Nanoseconds of the stamp that it replaced, or AS_NOTED. */
+	__u32 before_nsec;
+	__u32 action;
+};
+
+/* The stamp before was compared already, or nobody can say. */
+#define AS_NOTED (~0u)
+
+typedef void (*btf_trace_ctime_ns_xchg)(void *, struct inode *, __u32, __u32, __u32);
+
+static __always_inline bool tells_ctimes(void)
+{
+	return bpf_core_type_exists(btf_trace_ctime_ns_xchg);
+}
 
 /* 120 bytes each with its key: 8 MiB. A tar of 50,000 files fits. */
 struct {
@@ -39,25 +59,31 @@ static __always_inline struct inode_key inode_key(struct inode *inode)
 	return key;
 }
 
-/* `before_nsec`: the nanoseconds of the ctime that this change replaced. */
-static __always_inline void note_writer(struct inode_key *key, struct image by, __u64 ctime_ns, __u32 before_nsec, bool wrote)
+static __always_inline bool is_writing(__u32 action)
+{
+	return action == BT_ACTION_WRITTEN || action == BT_ACTION_TRUNCATED;
+}
+
+/* Not inlined, for the room on the stack. */
+static __noinline int note_writer(struct inode_key *key, struct image *by, struct change *change)
 {
 	struct last_writer *known = bpf_map_lookup_elem(&last_writers, key);
-	struct last_writer fresh = { .by = by, .written_ns = ctime_ns, .changed_ns = ctime_ns };
+	struct last_writer fresh = { .by = *by, .written_ns = change->ctime_ns, .stamp_ns = change->stamp_ns };
 
-	if (!known) {
-		if (wrote)
+	if (is_writing(change->action)) {
+		if (known)
+			*known = fresh;
+		else
 			bpf_map_update_elem(&last_writers, key, &fresh, BPF_ANY);
-		return;
+		return 0;
 	}
-	if (wrote) {
-		*known = fresh;
-		return;
-	}
-	if (known->changed_ns % NSEC_PER_SEC == before_nsec)
-		known->changed_ns = ctime_ns;
+	if (!known)
+		return 0;
+	if (change->before_nsec == AS_NOTED || known->stamp_ns % NSEC_PER_SEC == change->before_nsec)
+		known->stamp_ns = change->stamp_ns;
 	else
 		bpf_map_delete_elem(&last_writers, key);
+	return 0;
 }
 
 /* All 0 where nothing is known of this very state of the file. */
@@ -67,5 +93,5 @@ static __always_inline struct last_writer writer_of(struct bt_file *file)
 	struct last_writer *known = bpf_map_lookup_elem(&last_writers, &key);
 	struct last_writer none = {};
 
-	return known && known->changed_ns == file->ctime_ns ? *known : none;
+	return known && known->stamp_ns == (tells_ctimes() ? file->ctime_ns : file->mtime_ns) ? *known : none;
 }

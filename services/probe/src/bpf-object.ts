@@ -1,10 +1,11 @@
 /** Loads the BPF object and offers what it does: its ring, counters, the snapshot of processes, and describe_fd. */
 import { closeSync } from 'node:fs';
-import { release } from 'node:os';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
 import { recordLayout } from '@bintrail/schemas/layout.ts';
-import { collectLibbpfWarnings, isNull, type Libbpf, type Libc, lastErrno, nativePage, type Pointer } from './ffi.ts';
+import { type LoadOptions, loadFirst, program } from './bpf-load.ts';
+import type { ChangeWay } from './change-hooks.ts';
+import { isNull, type Libbpf, type Libc, lastErrno, nativePage, type Pointer } from './ffi.ts';
 import { type FileState, readFileState } from './file-identity.ts';
 import type { ImageId } from './image-table.ts';
 import { openRing, type Ring } from './ring.ts';
@@ -19,8 +20,8 @@ export type BpfObject = {
   /** Everything else: however much of it there is, it takes no room from an exec. */
   readonly codeRing: Ring;
   readonly ringFds: readonly number[];
-  /** Whether this kernel tells of changes to files. */
-  readonly seesChanges: boolean;
+  /** What tells of changes to files. */
+  readonly changes: ChangeWay;
   /** Attaches the hooks: events flow from here on. */
   readonly attach: () => void;
   /** Takes the hooks away: what is in the ring by then is the last, and counters stand still. */
@@ -50,31 +51,14 @@ export type BpfObject = {
 };
 
 const HOOKS = ['on_fork', 'on_exec', 'on_exit', 'on_map'] as const;
-/** Where the kernel has these tracepoints (6.13): they alone tell of changes to files. */
-const CHANGE_HOOKS = {
-  on_ctime: 'ctime_ns_xchg',
-  on_ctime_kept: 'ctime_xchg_skip',
-  on_ctime_set: 'inode_set_ctime_to_ts',
-} as const;
-export type Hook = (typeof HOOKS)[number] | keyof typeof CHANGE_HOOKS;
+export type Hook = (typeof HOOKS)[number];
 const RING_BYTES = 8 * 1024 * 1024;
 /** struct bpf_test_run_opts of libbpf's bpf.h: size, ctx_in at 32, ctx_size_in at 48. */
 const TEST_RUN_OPTS_BYTES = 88;
 
-/**
- * Loads without attaching; over the map of the census where there is one, which must count before this is attached.
- * Throws SetupError with libbpf's words when the kernel refuses.
- */
-export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd?: number): BpfObject {
-  const warnings: string[] = [];
-  const stopCollecting = collectLibbpfWarnings(libbpf, libc, warnings);
-  const object = libbpf.openFile(path, 0n) as Pointer;
-  if (isNull(object)) throw loadError(path, warnings);
-  if (censusFd !== undefined) shareCensus(libbpf, object, censusFd);
-  const seesChanges = chooseChangeHooks(libbpf, object);
-  if (Number(libbpf.load(object)) < 0) throw loadError(path, warnings);
-  stopCollecting();
-  const hooks: readonly Hook[] = seesChanges ? [...HOOKS, ...changeHooks()] : HOOKS;
+/** Loads without attaching. Throws SetupError with libbpf's words when the kernel refuses. */
+export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, options: LoadOptions = {}): BpfObject {
+  const { object, changes, hooks } = loadFirst(libbpf, libc, path, HOOKS, options);
   const ringFds = ['exec_ring', 'code_ring'].map((name) => mapFd(libbpf, object, name));
   const [ring, codeRing] = ringFds.map((fd) => openRing(libc, fd, RING_BYTES)) as [Ring, Ring];
   const describeProgramFd = Number(libbpf.programFd(program(libbpf, object, 'describe_fd')));
@@ -83,14 +67,17 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd
     for (const link of links.splice(0).reverse()) libbpf.destroyLink(link);
   };
   return {
-    ...{ ring, codeRing, ringFds, seesChanges },
+    ...{ ring, codeRing, ringFds, changes },
     attach: () => links.push(...hooks.map((name) => attachHook(libbpf, object, name))),
     counters: counterReader(libbpf, mapFd(libbpf, object, 'event_counters')),
     takeovers: takeoverReader(libbpf, mapFd(libbpf, object, 'takeovers')),
     recursionMisses: (hook) => recursionMisses(libbpf, program(libbpf, object, hook)),
     snapshot: (pid) => execRecords(iterate(libbpf, libc, program(libbpf, object, 'snapshot'), pid)),
     alive: () => imagesOf(iterate(libbpf, libc, program(libbpf, object, 'alive'), undefined)),
-    writerOf: writerReader(mapLookup(libbpf, mapFd(libbpf, object, 'last_writers'))),
+    writerOf: writerReader(
+      changes === 'ctimes' ? 'ctime_ns' : 'mtime_ns',
+      mapLookup(libbpf, mapFd(libbpf, object, 'last_writers')),
+    ),
     tellRepeats: repeatsProgram(libbpf, libc, Number(libbpf.programFd(program(libbpf, object, 'tell_repeats')))),
     describe: descriptorProgram(libbpf, libc, describeProgramFd),
     describeProgramFd,
@@ -102,34 +89,6 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, censusFd
       libbpf.closeObject(object);
     },
   };
-}
-
-function changeHooks(): (keyof typeof CHANGE_HOOKS)[] {
-  return Object.keys(CHANGE_HOOKS) as (keyof typeof CHANGE_HOOKS)[];
-}
-
-/** BPF_TRACE_RAW_TP of include/uapi/linux/bpf.h. */
-const TRACE_RAW_TP = 23;
-
-/** Has the programs loaded only where all their tracepoints exist. */
-export function chooseChangeHooks(libbpf: Libbpf, object: Pointer): boolean {
-  const exist = Object.values(CHANGE_HOOKS).every((name) => Number(libbpf.findBtfId(name, TRACE_RAW_TP)) > 0);
-  for (const name of changeHooks()) libbpf.setAutoload(program(libbpf, object, name), exist);
-  return exist;
-}
-
-function loadError(path: string, warnings: readonly string[]): SetupError {
-  const words = warnings.slice(-12).join('\n  ');
-  return new SetupError(
-    `the kernel (${release()}) refused ${path}: errno ${lastErrno()}\n  ${words}`,
-    'run as root or with CAP_BPF and CAP_PERFMON, on a kernel 6.1 or newer built with CONFIG_DEBUG_INFO_BTF',
-  );
-}
-
-function program(libbpf: Libbpf, object: Pointer, name: string): Pointer {
-  const found = libbpf.findProgram(object, name) as Pointer;
-  if (isNull(found)) throw new Error(`the BPF object has no program ${name}: rebuild it`);
-  return found;
 }
 
 function mapFd(libbpf: Libbpf, object: Pointer, name: string): number {
@@ -163,12 +122,6 @@ function counterReader(libbpf: Libbpf, fd: number): (eventId: number) => Counter
 
 function mapLookup(libbpf: Libbpf, fd: number): (key: Uint8Array, value: Uint8Array) => boolean {
   return (key, value) => Number(libbpf.lookup(fd, key, value)) === 0;
-}
-
-function shareCensus(libbpf: Libbpf, object: Pointer, fd: number): void {
-  const map = libbpf.findMap(object, 'census_counts') as Pointer;
-  if (isNull(map)) throw new Error('the BPF object has no map census_counts: rebuild it');
-  if (Number(libbpf.reuseMap(map, fd)) < 0) throw new Error(`sharing the census failed: errno ${lastErrno()}`);
 }
 
 function takeoverReader(libbpf: Libbpf, fd: number): () => BigUint64Array {

@@ -139,6 +139,7 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
       node: config.node,
       hooks: probe.hooks,
       lsmRefusal: probe.lsmRefusal,
+      changes: probe.changes,
       uncounted,
       outbox: outbox.depth(),
       waiting: probe.waitingMessages(),

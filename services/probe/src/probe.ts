@@ -5,6 +5,7 @@ import { sendAlive } from './alive.ts';
 import type { Redact } from './argv-redactor.ts';
 import { loadBpfObject } from './bpf-object.ts';
 import { type Census, isCounting, openCensus } from './census.ts';
+import type { ChangeWay } from './change-hooks.ts';
 import { openClock } from './clock.ts';
 import type { ContainerSource } from './containers/facts.ts';
 import { createContainerNames, type SourceStatus } from './containers/names.ts';
@@ -62,6 +63,8 @@ export type Probe = {
   readonly hooks: Hooks['family'];
   /** Why the lsm family is not used, in words; undefined when it is, or was not asked for. */
   readonly lsmRefusal: string | undefined;
+  /** What tells of changes to files. */
+  readonly changes: ChangeWay;
   /** Filesystems that are marked, those that only containers have, and how overlays are seen. */
   readonly marks: Marks['status'];
   readonly census: Census;
@@ -91,7 +94,10 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   // Before our own hooks are attached: the kernel calls them in that order.
   const census = openCensus(libbpf, libc, options.censusObjectPath, options.censusFolder);
   if (!isCounting(census)) options.log.warn({ reason: census.reason }, census.words);
-  const bpf = loadBpfObject(libbpf, libc, options.bpfObjectPath, isCounting(census) ? census.countsFd : undefined);
+  const bpf = loadBpfObject(libbpf, libc, options.bpfObjectPath, {
+    censusFd: isCounting(census) ? census.countsFd : undefined,
+    trampolines: options.hooks !== 'tracepoint',
+  });
   const hooks = chooseHooks(options.hooks, libbpf, libc, options.lsmObjectPath);
   const fanotify = openFanotify(libc);
   const marks = createMarks({ libc, fanotify, describe: bpf.describe, log: options.log });
@@ -206,7 +212,8 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const droppedRows = () => Number([...out.dropped().values()].reduce((sum, rows) => sum + rows, 0n));
   const done = Promise.race([loop.done, failure.promise]);
   return {
-    ...{ hooks: hooks.family, lsmRefusal, marks: marks.status, census, containers: containerNames.status },
+    ...{ hooks: hooks.family, lsmRefusal, changes: bpf.changes },
+    ...{ marks: marks.status, census, containers: containerNames.status },
     kubernetes: () => options.pods?.status() ?? null,
     ...{ waitingMessages: out.depth, droppedRows, done, close },
   };

@@ -47,20 +47,23 @@ export function addWriter(
   if (dropped) row.flags |= DROPPED;
 }
 
+/** Which time of a file names its content there: see bpf/writers.h. */
+export type Stamp = 'ctime_ns' | 'mtime_ns';
+
 /** struct inode_key and struct last_writer of bpf/writers.h. */
 const KEY_BYTES = 16;
 const VALUE_BYTES = 32;
 
 /** Reads the kernel's map, for files that no event of its own brings: those loaded, and scripts. */
-export function writerReader(lookup: (key: Uint8Array, value: Uint8Array) => boolean): WriterOf {
+export function writerReader(stamp: Stamp, lookup: (key: Uint8Array, value: Uint8Array) => boolean): WriterOf {
   const [key, value] = [new DataView(new ArrayBuffer(KEY_BYTES)), new DataView(new ArrayBuffer(VALUE_BYTES))];
   const [keyBytes, valueBytes] = [new Uint8Array(key.buffer), new Uint8Array(value.buffer)];
-  return ({ ino, dev, generation, ctime_ns }) => {
+  return ({ ino, dev, generation, [stamp]: stampNs }) => {
     key.setBigUint64(0, ino, true);
     key.setUint32(8, dev, true);
     key.setUint32(12, generation, true);
     // Changed unseen, or since the event: whoever wrote what was loaded is not known.
-    if (ino === 0n || !lookup(keyBytes, valueBytes) || value.getBigUint64(24, true) !== ctime_ns) return NO_WRITER;
+    if (ino === 0n || !lookup(keyBytes, valueBytes) || value.getBigUint64(24, true) !== stampNs) return NO_WRITER;
     return {
       writer_start_ns: value.getBigUint64(0, true),
       writer_pid: value.getUint32(8, true),

@@ -40,8 +40,8 @@ export function whyNotHere(): string | undefined {
 }
 
 export type Watched = {
-  /** The family of hooks in use, and why not lsm. */
-  readonly probe: Pick<Probe, 'hooks' | 'lsmRefusal'>;
+  /** The family of hooks in use, why not lsm, and what tells of changes. */
+  readonly probe: Pick<Probe, 'hooks' | 'lsmRefusal' | 'changes'>;
   readonly rows: () => readonly SeenRow[];
   /** The first row of this event for which `matches` holds, with its digest; waits for both. */
   readonly row: (event: EventName, matches: (row: SeenRow) => boolean) => Promise<SeenRow>;

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { chooseChangeHooks } from '@bintrail/probe/bpf-object.ts';
+import { changeWays, chooseChangeHooks } from '@bintrail/probe/change-hooks.ts';
 import { collectLibbpfWarnings, isNull, type Libbpf, loadLibbpf, loadLibc, type Pointer } from '@bintrail/probe/ffi.ts';
 import { whyNotHere } from './probe-kit.ts';
 
@@ -51,12 +51,18 @@ test('the verifier has no more to do for any program than is written down', { sk
   const libbpf = loadLibbpf();
   // Of lsm.bpf.o, where it is refused.
   const stopCollecting = collectLibbpfWarnings(libbpf, loadLibc(), []);
-  const counts: Counts = {
-    ...countsOf(libbpf, 'bintrail', (object) => chooseChangeHooks(libbpf, object)),
+  const counts: Counts = {};
+  for (const way of changeWays(libbpf, true).reverse()) {
+    Object.assign(
+      counts,
+      countsOf(libbpf, 'bintrail', (object) => chooseChangeHooks(libbpf, object, way)),
+    );
+  }
+  Object.assign(counts, {
     ...countsOf(libbpf, 'census', () => {}),
     // Where the kernel refuses trampolines: none of these.
     ...countsOf(libbpf, 'lsm', () => {}),
-  };
+  });
   stopCollecting();
   assert.ok(counts['bintrail.on_exec']! > 0);
   const written = (JSON.parse(readFileSync(bpfFile('verified.json'), 'utf8')) as Record<string, Counts>)[KERNEL];
