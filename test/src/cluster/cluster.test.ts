@@ -30,13 +30,11 @@ function messages(plan: number): Uint8Array[] {
     const serial = plan * MESSAGES_A_PLAN + index;
     const definition: EventDefinition = EVENTS[names[serial % names.length]!];
     const [sampled] = fc.sample(rowsArbitrary(definition, MAX_ROWS), { seed: SEED + serial, numRuns: 1 });
-    // Where a table keeps one row of a key, how many there are must not hang on its merges.
-    const ofOwnKey = (row: object, at: number) => ({ ...row, pid: serial * MAX_ROWS + at }) as never;
-    const rows = definition.engine === undefined ? sampled : sampled!.map(ofOwnKey);
-    const run = { boot: 'boot', probeEpoch: 1n, batchSeq: Math.floor(serial / NODES) };
     // A table that keeps one row of each key does so when it merges: here each row has its own.
-    const own = definition.engine === undefined ? rows! : rows!.map((row, at) => ({ ...row, pid: serial * 100 + at }));
-    return encodeBatch(definition, { ...run, node: `node-${serial % NODES}` }, own);
+    const ofOwnKey = (row: object, at: number) => ({ ...row, pid: serial * MAX_ROWS + at }) as never;
+    const rows = definition.engine === undefined ? sampled! : sampled!.map(ofOwnKey);
+    const run = { boot: 'boot', probeEpoch: 1n, batchSeq: Math.floor(serial / NODES) };
+    return encodeBatch(definition, { ...run, node: `node-${serial % NODES}` }, rows);
   });
 }
 
