@@ -22,7 +22,6 @@ import { MAX_WAITING_BYTES } from './events-out.ts';
 import { HOOK_SETTINGS } from './hooks.ts';
 import { checkHost, localUserNames, readBootId } from './host.ts';
 import { IN_CLUSTER_ACCOUNT, kubernetesAccess, kubernetesServer } from './kubernetes/access.ts';
-import { openPods } from './kubernetes/pods.ts';
 import type { WatchState } from './kubernetes/watch-list.ts';
 import { type Outbox, openOutbox } from './outbox.ts';
 import { startProbe } from './probe.ts';
@@ -114,7 +113,7 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
     if (state === 'fails') log.warn({ reason }, 'the Kubernetes API server does not answer; pods go by their labels');
     else log.info({}, 'the Kubernetes API server answers');
   };
-  const pods = access && openPods(access, { onState });
+  const pods = access && (await import('./kubernetes/pods.ts')).openPods(access, { onState });
   const probe = await startProbe({
     ...{ censusObjectPath: CENSUS_OBJECT, censusFolder: config.censusFolder },
     ...{ lsmObjectPath: LSM_OBJECT, hooks: config.hooks },

@@ -164,7 +164,6 @@ describe('a server that fails', () => {
     server.bookmark();
     server.objects.put('pods', { ...pod('there'), spec: { nodeName: 'node-2' } });
     server.bookmark();
-    await delay(50);
     server.cut('between');
     await until(() => begun().length >= 2);
     assert.ok(begun()[1]! >= begun()[0]! + 3, `${begun()}`);
