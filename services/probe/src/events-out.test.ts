@@ -49,6 +49,18 @@ test('a full batch leaves at once, the rest with the flush, numbered without a g
   );
 });
 
+test('what is told of containers leaves before what ran in them', async () => {
+  const { out, batches } = collector();
+  out.add('exit', exitRow(1));
+  const zeros = Object.fromEntries(EVENTS.container.fields.map(({ name, kind }) => [name, ZEROS[kind]]));
+  out.add('container', zeros as Row<'container'>);
+  await out.close();
+  assert.deepEqual(
+    batches.map(({ type }) => type),
+    ['container', 'exit'],
+  );
+});
+
 test('a message over the size limit is split, and nothing of it is lost', async () => {
   const { out, batches } = collector();
   const workload = (pid: number) => `${pid}-`.padEnd(4_096, 'x');

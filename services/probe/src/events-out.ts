@@ -82,6 +82,12 @@ export function createEventsOut(options: EventsOutOptions): EventsOut {
       queue.push({ name, rows: to - from, value });
     }
   };
+  const flushAll = (name: EventName) => {
+    const columns = gathered.get(name);
+    if (columns === undefined || columns.rows === 0) return;
+    enqueue(name, columns, 0, columns.rows);
+    clearColumns(columns);
+  };
   /** After all others: only then is it known which of their rows were dropped. */
   const flushDigests = () => {
     const columns = gathered.get('digest');
@@ -95,11 +101,9 @@ export function createEventsOut(options: EventsOutOptions): EventsOut {
   const flush = (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
-    for (const [name, columns] of gathered) {
-      if (columns.rows === 0 || name === 'digest') continue;
-      enqueue(name, columns, 0, columns.rows);
-      clearColumns(columns);
-    }
+    // First, so that whoever judges what ran in a container has its name by then.
+    flushAll('container');
+    for (const name of gathered.keys()) if (name !== 'digest') flushAll(name);
     flushDigests();
     sending ??= send()
       .catch(options.onFatal)

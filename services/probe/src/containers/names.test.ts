@@ -27,6 +27,7 @@ test('a container is asked for once, and has its name when it is settled', async
   assert.equal(first, second);
   assert.deepEqual([first.isSettled, first.workload], [false, 'container/podman/a']);
   await new Promise<void>((resolve) => first.whenSettled(resolve));
+  assert.equal(told.length, 1, 'told before rows that waited for it go');
   assert.deepEqual(
     [first.isSettled, first.workload, first.image, asked],
     [true, 'container/podman/web-a', 'sha256:1', 1],
@@ -90,6 +91,27 @@ test('an end is told by a look that began later, and a restart after it', async 
     told.map(({ validUntilNs }) => validUntilNs),
     [0n, 30n, 0n],
   );
+  names.close();
+});
+
+test('a pod that is another one now is told anew: from its beginning by the first word of the API server, later from now', async () => {
+  const inPod = { ...facts('app'), namespace: 'shop', pod: 'cart-1' };
+  let now: ContainerFacts = inPod;
+  const { names, told } = openNames(async () => now);
+  await new Promise<void>((resolve) => names.find(container('a')).whenSettled(resolve));
+  const change = async (change: Partial<ContainerFacts>, pod = { namespace: 'shop', name: 'cart-1' }) => {
+    now = { ...now, ...change };
+    names.onPod(pod);
+    await delay(0);
+    return told.map(({ facts: { labels, podTeller }, validFromNs }) => [labels, podTeller, validFromNs]).slice(1);
+  };
+  assert.deepEqual(await change({}), [], 'nothing else');
+  assert.deepEqual(await change({ labels: '1' }, { namespace: 'till', name: 'cart-1' }), [], 'another pod');
+  const first = ['1', 'kubernetes', 5n];
+  assert.deepEqual(await change({ podTeller: 'kubernetes' }), [first]);
+  const second = ['2', 'kubernetes', 10n];
+  assert.deepEqual(await change({ labels: '2' }), [first, second]);
+  assert.deepEqual(await change({ labels: '1', podTeller: '' }), [first, second], 'what its runtime says is older');
   names.close();
 });
 

@@ -92,14 +92,10 @@ export function createContainerNames({ sources, nowNs, tell }: NamesOptions): Co
   const patientUntilMs = performance.now() + FIRST_WAIT_MS;
   let asking = 0;
 
-  const settle = (entry: Entry, facts?: ContainerFacts) => {
+  const settle = (entry: Entry) => {
     if (entry.isSettled) return;
     entry.isSettled = true;
     open.delete(entry);
-    if (facts !== undefined) {
-      entry.workload = facts.deployedAs || entry.workload;
-      entry.image = facts.image;
-    }
     for (const callback of entry.waiting.splice(0)) callback();
   };
   const willing = ({ container }: Entry) =>
@@ -119,14 +115,15 @@ export function createContainerNames({ sources, nowNs, tell }: NamesOptions): Co
       const facts = await askOne(one, container.containerId, ending.signal);
       if (facts === 'unknown') outcome = 'unknown';
       if (typeof facts !== 'object') continue;
-      settle(entry, facts);
-      const { workload } = entry;
-      const { told } = entry;
+      if (!entry.isSettled) Object.assign(entry, { workload: facts.deployedAs || entry.workload, image: facts.image });
+      const { workload, told } = entry;
       const isLess = told?.facts.podTeller !== '' && facts.podTeller === '';
       if (told !== undefined && (isLess || isSame(told.facts, facts))) return 'told';
       // Who is first told by the API server was deployed like that all along; what it says later was changed since.
       const validFromNs = told === undefined || told.facts.podTeller === '' ? facts.createdNs : nowNs();
       tellOf(entry, { container, workload, facts, source: one.source.name, validFromNs, validUntilNs: 0n });
+      // After it was told: rows that waited for it go then.
+      settle(entry);
       return 'told';
     }
     return outcome;
