@@ -1,7 +1,9 @@
 /** From a real container to the analyst: what it dropped and ran, with its name and image in every answer and in Slack. */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
+import { statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { type ApiServer, NODE, openApiServer } from '@bintrail/probe/kubernetes/api-server.fixture.ts';
 import { type Bintrail, eventually, startBintrail } from '../e2e/bintrail.ts';
 import { startSlackReceiver } from '../slack-receiver.ts';
 import { openPodman, type Podman, servePodman, TOOL, whyNoContainers } from './podman-kit.ts';
@@ -10,6 +12,7 @@ const skip = whyNoContainers() ?? false;
 let pod: Podman;
 let service: Awaited<ReturnType<typeof servePodman>>;
 let slack: Awaited<ReturnType<typeof startSlackReceiver>>;
+let cluster: ApiServer;
 let bintrail: Bintrail;
 
 before(async () => {
@@ -17,13 +20,22 @@ before(async () => {
   pod = await openPodman();
   service = await servePodman(pod);
   slack = await startSlackReceiver();
-  const env = { SLACK_WEBHOOK_URL: slack.url, BINTRAIL_CONTAINER_SOCKETS: `podman=${service.socket}` };
+  cluster = await openApiServer();
+  const env = {
+    ...{ SLACK_WEBHOOK_URL: slack.url, BINTRAIL_CONTAINER_SOCKETS: `podman=${service.socket}` },
+    ...{ BINTRAIL_KUBERNETES: cluster.access.server.href, BINTRAIL_KUBERNETES_NODE: NODE },
+    BINTRAIL_KUBERNETES_ACCOUNT: dirname(cluster.access.tokenPath),
+  };
   bintrail = await startBintrail(join(pod.folder, 'home'), env);
+  // Many findings at once are told in one message, which has a line for each: what else runs here is none of this.
+  const others = { match: { path: '/*' }, effect: 'allow', scope: { workload: 'host' }, reason: 'not tried here' };
+  assert.equal((await bintrail.send('POST', '/v1/approvals', others)).status, 201);
 });
 
 after(async () => {
   const code = await (bintrail as Bintrail | undefined)?.stop();
   await (slack as typeof slack | undefined)?.close();
+  await (cluster as ApiServer | undefined)?.close();
   await (service as typeof service | undefined)?.close();
   await (pod as Podman | undefined)?.close();
   if (!skip) assert.equal(code, 0);
@@ -80,4 +92,17 @@ test('every answer names the container, its image and its digest', { skip, timeo
   );
   assert.deepEqual(binary.image_refs, [pod.image]);
   await pod.podman('rm', '-f', '-t', '0', id);
+});
+
+test('the probe watches the pods of its node as it is told to, with a token that root alone may read', {
+  skip,
+  timeout: 30_000,
+}, async () => {
+  assert.equal(statSync(cluster.access.tokenPath).mode & 0o077, 0);
+  await eventually('the watch', 10_000, async () => (cluster.watches() === 1 ? true : undefined));
+  const [list] = cluster.requests;
+  assert.deepEqual(
+    [list?.pathname, list?.searchParams.get('fieldSelector')],
+    ['/api/v1/pods', `spec.nodeName=${NODE}`],
+  );
 });

@@ -51,7 +51,7 @@ export async function openApiServer(): Promise<ApiServer> {
   let tokens = 0;
   const renewToken = () => {
     tokens += 1;
-    writeFileSync(tokenPath, `token-${tokens}\n`);
+    writeFileSync(tokenPath, `token-${tokens}\n`, { mode: 0o600 });
   };
   renewToken();
   const server = createServer({ key: readFileSync(keyPath), cert: readFileSync(caPath) }, (request, response) => {
