@@ -3,6 +3,7 @@
  * stays known while the server is away. (Kubernetes API concepts: resourceVersion, watch bookmarks, 410 Gone.)
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { backoffMs } from '@bintrail/runtime/retry.ts';
 import type { ApiClient } from './api-client.ts';
 
 export type ListedObject = { readonly metadata: { readonly resourceVersion?: unknown } };
@@ -38,19 +39,21 @@ export async function watchList(options: WatchOptions): Promise<void> {
   const { signal, onState, firstPauseMs = FIRST_PAUSE_MS } = options;
   // '0' takes any state that the server has at hand, which is cheap; '' asks for the newest.
   const position: Position = { version: undefined, listFrom: '0' };
-  let pauseMs = firstPauseMs;
+  const backoff = { baseMs: firstPauseMs, capMs: LAST_PAUSE_MS };
+  let failures = 0;
   while (!signal.aborted) {
     const isAlive = () => {
-      pauseMs = firstPauseMs;
+      failures = 0;
       onState({ state: 'answers', reason: '' });
     };
     const ended = await round(options, position, isAlive);
     if (ended.kind === 'expired') Object.assign(position, { version: undefined, listFrom: '' });
-    if (ended.kind === 'failed' && !signal.aborted) onState({ state: 'fails', reason: ended.reason });
+    const hasFailed = ended.kind === 'failed';
+    if (hasFailed && !signal.aborted) onState({ state: 'fails', reason: ended.reason });
     // Also after an ordinary end: a server that ends each watch at once must not be asked without pause.
-    const waitMs = ended.kind === 'failed' ? Math.max(pauseMs, ended.retryAfterMs) : firstPauseMs;
-    if (ended.kind === 'failed') pauseMs = Math.min(pauseMs * 2, LAST_PAUSE_MS);
-    await delay(waitMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
+    const waitMs = backoffMs(hasFailed ? failures : 0, hasFailed ? ended.retryAfterMs : 0, backoff, Math.random());
+    failures = hasFailed ? failures + 1 : 0;
+    await delay(waitMs, undefined, { signal }).catch(() => {});
   }
 }
 
