@@ -5,7 +5,9 @@ import { timeText } from './time.ts';
 const orNull = z.string().min(1).nullable();
 
 const namesShape = {
-  name: orNull.describe('As its runtime calls it; in Kubernetes its name within the pod.'),
+  name: orNull.describe(
+    'As its runtime calls it; in Kubernetes within the pod, POD for the one that holds its namespaces.',
+  ),
   image_ref: orNull.describe('The image as whoever started it named it; its digest is `image`.'),
   namespace: orNull.describe('Of Kubernetes.'),
   pod: orNull,
