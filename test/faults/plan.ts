@@ -39,7 +39,7 @@ export type Pace = {
 };
 
 /** For a run within minutes. A pause may be longer than the session timeout of a group, so that its member is replaced. */
-export const QUICK: Pace = { maxAfterMs: 1_500, maxAwayMs: 1_500, maxPauseMs: 6_000 };
+export const QUICK: Pace = { maxAfterMs: 1_000, maxAwayMs: 1_500, maxPauseMs: 6_000 };
 /** By hand: a pause of up to a minute. */
 export const SLOW: Pace = { maxAfterMs: 4_000, maxAwayMs: 8_000, maxPauseMs: 60_000 };
 const BURST_MS = 12_000;
