@@ -166,7 +166,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	size = fill_argv(s, task, size);
 	if (size > TEXT_BYTES)
 		return 0;
-	send_record(&s->exec.record, sizeof(s->exec) + size, RING_EXEC);
+	hand_over(&s->exec.record, sizeof(s->exec) + size, RING_EXEC, is_known(&s->exec.file, s->exec.mnt_ns));
 	return 0;
 }
 
@@ -192,7 +192,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		code = task->exit_code;
 	e.exit_code = (code >> 8) & 0xff;
 	e.signal = code & 0x7f;
-	send_record(&e.record, sizeof(e), RING_EXEC);
+	hand_over(&e.record, sizeof(e), RING_EXEC, true);
 	return 0;
 }
 

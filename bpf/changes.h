@@ -193,7 +193,7 @@ __noinline int send_change(struct telling *what)
 		s->change.file.flags |= BT_FLAG_IN_USE;
 	at = fill_change_texts(s, &what->path, task);
 	if (at <= CHANGE_TEXT_BYTES)
-		send_record(&s->change.record, sizeof(s->change) + at, RING_CODE);
+		hand_over(&s->change.record, sizeof(s->change) + at, RING_CODE, true);
 	s->busy = 0;
 	return 0;
 }

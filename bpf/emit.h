@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /* Numbering, counting and handing over: what is lost is counted where it is lost. */
 #pragma once
+#include "bell.h"
 #include "events.h"
 #include "kernel.h"
 
@@ -29,16 +30,18 @@ struct {
 	__type(value, __u64);
 } sequences SEC(".maps");
 
-/* Exec and exit have a ring of their own: a flood of anything else can never drop an exec. Sized by user space. */
+#define RING_BYTES (8 * 1024 * 1024)
+
+/* Exec and exit have a ring of their own: a flood of anything else can never drop an exec. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 * 1024 * 1024);
+	__uint(max_entries, RING_BYTES);
 } exec_ring SEC(".maps");
 
 /* Everything else that is numbered: code that is loaded, files that change. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 * 1024 * 1024);
+	__uint(max_entries, RING_BYTES);
 } code_ring SEC(".maps");
 
 /* Numbers a record before anything can go wrong with it, so that whatever is lost leaves a gap. */
@@ -55,13 +58,13 @@ static __always_inline void number_record(struct bt_record *record, __u32 type, 
 		counters->seen++;
 }
 
-/* Hands a numbered record to a ring; true when it was taken. */
-static __always_inline bool send_record(struct bt_record *record, __u32 size, __u32 ring)
+/* Hands a numbered record to a ring, and wakes user space unless it `can_wait`; true when it was taken. */
+static __always_inline bool hand_over(struct bt_record *record, __u32 size, __u32 ring, bool can_wait)
 {
 	__u32 type = record->type;
 	struct counters *counters = bpf_map_lookup_elem(&event_counters, &type);
-	long failed = ring == RING_EXEC ? bpf_ringbuf_output(&exec_ring, record, size, 0) :
-					  bpf_ringbuf_output(&code_ring, record, size, 0);
+	void *to = ring == RING_EXEC ? (void *)&exec_ring : (void *)&code_ring;
+	long failed = bpf_ringbuf_output(to, record, size, bell_for(to, RING_BYTES, can_wait));
 
 	if (!counters)
 		return !failed;
@@ -70,6 +73,11 @@ static __always_inline bool send_record(struct bt_record *record, __u32 size, __
 	else
 		counters->sent++;
 	return !failed;
+}
+
+static __always_inline bool send_record(struct bt_record *record, __u32 size, __u32 ring)
+{
+	return hand_over(record, size, ring, false);
 }
 
 /* For what there is no room to put together. */

@@ -50,7 +50,7 @@ struct {
 	__type(value, struct step_scratch);
 } step_scratches SEC(".maps");
 
-/* A ring of its own: these belong to execs that are told elsewhere, and carry no numbers. */
+/* A ring of its own, that wakes nobody: these belong to execs that are told elsewhere, and carry no numbers. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1024 * 1024);
@@ -106,7 +106,7 @@ int BPF_PROG(on_step, struct linux_binprm *bprm)
 	size = sizeof(s->step) + s->step.path_len;
 	if (size > sizeof(*s))
 		return 0;
-	if (bpf_ringbuf_output(&step_ring, s, size, 0))
+	if (bpf_ringbuf_output(&step_ring, s, size, BPF_RB_NO_WAKEUP))
 		count_lost();
 	return 0;
 }
@@ -133,7 +133,7 @@ int BPF_PROG(on_committed, struct linux_binprm *bprm)
 	step->path_len = 0;
 	describe_file(bprm->file, &step->file);
 	__builtin_memcpy(step->sha256, digest, SHA256_BYTES);
-	bpf_ringbuf_submit(step, 0);
+	bpf_ringbuf_submit(step, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 

@@ -3,6 +3,7 @@ import { closeSync } from 'node:fs';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
 import { recordLayout } from '@bintrail/schemas/layout.ts';
+import { type Bell, openBell } from './bell.ts';
 import { type LoadOptions, loadFirst, program } from './bpf-load.ts';
 import type { ChangeWay } from './change-hooks.ts';
 import { isNull, type Libbpf, type Libc, lastErrno, nativePage, type Pointer } from './ffi.ts';
@@ -20,6 +21,8 @@ export type BpfObject = {
   /** Everything else: however much of it there is, it takes no room from an exec. */
   readonly codeRing: Ring;
   readonly ringFds: readonly number[];
+  /** When the kernel wakes who waits for the rings. */
+  readonly bell: Bell;
   /** What tells of changes to files. */
   readonly changes: ChangeWay;
   /** Attaches the hooks: events flow from here on. */
@@ -61,13 +64,14 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, options:
   const { object, changes, hooks } = loadFirst(libbpf, libc, path, HOOKS, options);
   const ringFds = ['exec_ring', 'code_ring'].map((name) => mapFd(libbpf, object, name));
   const [ring, codeRing] = ringFds.map((fd) => openRing(libc, fd, RING_BYTES)) as [Ring, Ring];
+  const bell = openBell(libbpf, libc, mapFd(libbpf, object, 'bells'), mapFd(libbpf, object, 'known_programs'));
   const describeProgramFd = Number(libbpf.programFd(program(libbpf, object, 'describe_fd')));
   const links: Pointer[] = [];
   const detach = () => {
     for (const link of links.splice(0).reverse()) libbpf.destroyLink(link);
   };
   return {
-    ...{ ring, codeRing, ringFds, changes },
+    ...{ ring, codeRing, ringFds, bell, changes },
     attach: () => links.push(...hooks.map((name) => attachHook(libbpf, object, name))),
     counters: counterReader(libbpf, mapFd(libbpf, object, 'event_counters')),
     takeovers: takeoverReader(libbpf, mapFd(libbpf, object, 'takeovers')),
@@ -86,6 +90,7 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, options:
       detach();
       ring.close();
       codeRing.close();
+      bell.close();
       libbpf.closeObject(object);
     },
   };

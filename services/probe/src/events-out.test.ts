@@ -20,12 +20,14 @@ function collector(failures = 0, maxWaitingBytes?: number) {
   let left = failures;
   const out = createEventsOut({
     ...{ node: 'n', boot: 'b', probeEpoch: 5n, maxWaitingBytes },
-    publish: async ({ key, value }) => {
-      assert.equal(key, 'n');
+    publish: async (messages) => {
       if (left-- > 0) throw new Transient('away');
-      const decoded = decodeBatch(value);
-      assert.ok(decoded.ok);
-      batches.push(decoded.batch);
+      for (const { key, value } of messages) {
+        assert.equal(key, 'n');
+        const decoded = decodeBatch(value);
+        assert.ok(decoded.ok);
+        batches.push(decoded.batch);
+      }
     },
     onFatal: (error) => {
       throw error;

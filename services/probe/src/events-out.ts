@@ -1,4 +1,4 @@
-/** Gathers rows into columnar messages and hands them to the bus, in order, one at a time. */
+/** Gathers rows into columnar messages and hands them to the bus, in order. */
 import type { Message } from '@bintrail/runtime/bus.ts';
 import { Transient } from '@bintrail/runtime/errors.ts';
 import { addRow, type BatchColumns, clearColumns, openColumns } from '@bintrail/schemas/batch-columns.ts';
@@ -27,7 +27,8 @@ export type EventsOutOptions = {
   readonly node: string;
   readonly boot: string;
   readonly probeEpoch: bigint;
-  readonly publish: (message: Message) => Promise<void>;
+  /** Takes all or, when it throws Transient, any of them once more. One call at a time. */
+  readonly publish: (messages: readonly Message[]) => Promise<void>;
   /** What may wait in memory while the bus is away; beyond it the newest rows are dropped, and counted. Default 64 MiB. */
   readonly maxWaitingBytes?: number | undefined;
   readonly onFatal: (error: unknown) => void;
@@ -55,13 +56,14 @@ export function createEventsOut(options: EventsOutOptions): EventsOut {
   let closing = false;
 
   const send = async () => {
-    for (let next = queue[0]; next !== undefined; next = queue[0]) {
-      const sent = await trySend(options, next.value);
+    while (queue.length > 0) {
+      const values = firstOf(queue);
+      const sent = await trySend(options, values);
       if (!sent && closing) return;
       if (!sent) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       else {
-        waitingBytes -= next.value.length;
-        queue.shift();
+        for (const { length } of values) waitingBytes -= length;
+        queue.splice(0, values.length);
       }
     }
   };
@@ -133,13 +135,24 @@ export function createEventsOut(options: EventsOutOptions): EventsOut {
   return { add, columns: columnsOf, added, flush, depth: () => queue.length, dropped: () => dropped, close };
 }
 
-async function trySend(options: EventsOutOptions, value: Uint8Array): Promise<boolean> {
+/** What goes at once: a message costs the bus little, and a commit to its disk much. */
+function firstOf(queue: readonly Waiting[]): Uint8Array[] {
+  let [count, sizeBytes] = [0, 0];
+  for (const { value } of queue) {
+    sizeBytes += value.length;
+    if (count > 0 && sizeBytes > SPLIT_BYTES) break;
+    count += 1;
+  }
+  return queue.slice(0, count).map(({ value }) => value);
+}
+
+async function trySend({ node, publish, onRetry }: EventsOutOptions, values: readonly Uint8Array[]): Promise<boolean> {
   try {
-    await options.publish({ key: options.node, value });
+    await publish(values.map((value) => ({ key: node, value })));
     return true;
   } catch (error) {
     if (!(error instanceof Transient)) throw error;
-    options.onRetry(error);
+    onRetry(error);
     return false;
   }
 }

@@ -7,6 +7,7 @@ import { flagBit } from '@bintrail/schemas/flags.ts';
 import { type Offset, type RingColumns, ringColumns, wallClock } from '@bintrail/schemas/ring-columns.ts';
 import { latin1, type Text } from '@bintrail/schemas/text-table.ts';
 import type { ArgvRedactor } from './argv-redactor.ts';
+import type { Bell } from './bell.ts';
 import type { EventsOut } from './events-out.ts';
 import { type ImageTable, imageIdAt, imageWords } from './image-table.ts';
 import type { Installers } from './installers.ts';
@@ -37,6 +38,8 @@ export type ExecColumnsOptions = {
   readonly describeWriter: DescribeWriter;
   readonly setup: Pick<RuntimeSetup, 'mayBe'>;
   readonly packagesOf: ObserverOptions['packagesOf'];
+  /** Tells the kernel of a program that can wait for others (bell.ts). */
+  readonly noteKnown: Bell['noteKnown'];
   readonly nowNs: () => bigint;
   readonly onFatal: (error: unknown) => void;
 };
@@ -56,6 +59,9 @@ export type TakeExec = (
 /** How long an answer of the package database holds, and from when on it is asked anew meanwhile. */
 const ANSWER_MS = 2_500;
 const ASK_AGAIN_MS = 1_250;
+
+/** The kernel may forget what it was told. */
+const TELL_AGAIN_MS = 60_000;
 
 const SPECIAL = flagBit('snapshot') | flagBit('script');
 const FINE_CTIME = flagBit('fine_ctime');
@@ -114,8 +120,20 @@ export function createExecColumns(options: ExecColumnsOptions): TakeExec {
     const written = isWritten ? describeWriter(imageIdAt(records.words, word, writerWords), place) : NOT_WRITTEN;
     write(records, word, { time, flags, file, place, packages, parent, written });
     out.added('exec');
+    if (isToBeTold(file, mnt_ns, nowMs)) options.noteKnown(records.words, word + identityWord, mnt_ns);
     return true;
   };
+}
+
+/** Whether the kernel does not know yet, or not any more, that this program can wait. */
+function isToBeTold(file: KnownFile, mountNs: number, nowMs: number): boolean {
+  if (nowMs - file.canWaitSinceMs > TELL_AGAIN_MS) {
+    file.canWaitIn.clear();
+    file.canWaitSinceMs = nowMs;
+  }
+  if (file.canWaitIn.has(mountNs)) return false;
+  file.canWaitIn.add(mountNs);
+  return true;
 }
 
 /** Whose exec it is that is asked for. */

@@ -1,22 +1,39 @@
 /** Steps of an exec as the kernel sends them, put to the image they led to. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createStepTable } from './exec-steps.ts';
+import { createLateTable, createStepTable } from './exec-steps.ts';
 import { evidenceFromIma } from './reading.ts';
+import type { RecordBuffer } from './record-buffer.ts';
 
 const EXEC = { pid: 7, start_ns: 5n << 40n, self_exec_id: 3 };
 const [FIRST, NEXT, MEASURED] = [1, 2, 3];
 const EXT4_MAGIC = 0xef53;
 const NFS_MAGIC = 0x6969;
 
-type Facts = { kind: number; ino?: bigint; path?: string; sha256?: string; writecount?: number; magic?: number };
+type Facts = {
+  pid?: number;
+  kind: number;
+  ino?: bigint;
+  path?: string;
+  sha256?: string;
+  writecount?: number;
+  magic?: number;
+};
 
 /** struct step of bpf/lsm.bpf.c, in the middle of a larger buffer as in the ring. */
-function record({ kind, ino = 1n, path = '', sha256 = '', writecount = -1, magic = EXT4_MAGIC }: Facts): DataView {
+function record({
+  pid = EXEC.pid,
+  kind,
+  ino = 1n,
+  path = '',
+  sha256 = '',
+  writecount = -1,
+  magic = EXT4_MAGIC,
+}: Facts): DataView {
   const bytes = Buffer.alloc(16 + 112 + path.length);
   const view = new DataView(bytes.buffer, bytes.byteOffset + 16, 112 + path.length);
   view.setBigUint64(0, EXEC.start_ns, true);
-  view.setUint32(8, EXEC.pid, true);
+  view.setUint32(8, pid, true);
   view.setUint32(12, EXEC.self_exec_id, true);
   view.setUint32(16, kind, true);
   view.setUint32(20, path.length, true);
@@ -43,6 +60,28 @@ test('scripts keep their order, and a first step ends those of a failed exec', (
     ['/inner', 3n],
   ]);
   assert.deepEqual(table.scripts({ ...EXEC, self_exec_id: 4 }), []);
+});
+
+test('of many more steps than anybody asks for the newest are there, in their order', () => {
+  const [steps, most] = [20_000, 4_096];
+  const waiting = Array.from({ length: steps }, (_, index) => record({ pid: index, kind: FIRST, path: `/${index}` }));
+  waiting.push(record({ pid: steps - 1, kind: NEXT, path: '/next' }));
+  const drain = (into: RecordBuffer) => {
+    while (waiting.length > 0 && into.count < into.starts.length) {
+      const { buffer, byteOffset, byteLength } = waiting.shift()!;
+      if (into.usedBytes + byteLength + 8 > into.bytes.length) throw new Error('it is full and was not seen to be');
+      into.bytes.set(new Uint8Array(buffer, byteOffset, byteLength), into.usedBytes);
+      into.starts[into.count] = into.usedBytes;
+      into.lengths[into.count++] = byteLength;
+      into.usedBytes += Math.ceil(byteLength / 8) * 8;
+    }
+  };
+  const table = createLateTable({ drain });
+  table.drain();
+  const pathsOf = (pid: number) => table.scripts({ ...EXEC, pid }).map(({ path }) => path);
+  assert.deepEqual(pathsOf(steps - most), [`/${steps - most}`]);
+  assert.deepEqual(pathsOf(steps - 1), [`/${steps - 1}`, '/next']);
+  assert.deepEqual(pathsOf(0), []);
 });
 
 test('what is no step is refused', () => {

@@ -8,8 +8,8 @@ import { createLru } from '@bintrail/runtime/lru.ts';
 import { collectLibbpfWarnings, isNull, type Libbpf, type Libc, lastErrno, type Pointer } from './ffi.ts';
 import { type FileState, readFileState } from './file-identity.ts';
 import type { ImageId } from './image-table.ts';
-import { emptyBuffer, openRecordBuffer, recordView } from './record-buffer.ts';
-import { openRing } from './ring.ts';
+import { emptyBuffer, openRecordBuffer, type RecordBuffer, recordView } from './record-buffer.ts';
+import { openRing, type Ring } from './ring.ts';
 
 /** A file that was handed to an interpreter, as it was at that moment. */
 export type Step = { readonly state: FileState; readonly path: string };
@@ -43,6 +43,8 @@ const PATH_LENGTH_AT = 20;
 const FILE_AT = 24;
 const DIGEST_AT = 80;
 const STEP_BYTES = 112;
+/** With the longest path (PATH_BYTES in bpf/path.h) and the ring's own header. */
+const MAX_RECORD_BYTES = STEP_BYTES + 4_096 + 8;
 const FIRST = 1;
 const NEXT = 2;
 const MEASURED = 3;
@@ -78,17 +80,9 @@ export function openExecSteps(libbpf: Libbpf, libc: Libc, path: string): ExecSte
   const ring = openRing(libc, Number(libbpf.findMapFd(object, 'step_ring')), RING_BYTES);
   const lostFd = Number(libbpf.findMapFd(object, 'steps_lost'));
   const counts = new BigUint64Array(Number(libbpf.possibleCpus()));
-  const arrived = openRecordBuffer(MAX_RECORDS, RING_BYTES);
-  const table = createStepTable();
+  const table = createLateTable(ring);
   return {
-    ...{ scripts: table.scripts, measured: table.measured, attach, detach },
-    drain: () => {
-      do {
-        emptyBuffer(arrived);
-        ring.drain(arrived);
-        for (let index = 0; index < arrived.count; index++) table.take(recordView(arrived, index));
-      } while (arrived.count > 0);
-    },
+    ...{ ...table, attach, detach },
     lost: () => {
       if (Number(libbpf.lookup(lostFd, new Uint32Array(1), counts)) < 0) {
         throw new Error(`reading steps_lost failed: errno ${lastErrno()}`);
@@ -101,6 +95,33 @@ export function openExecSteps(libbpf: Libbpf, libc: Libc, path: string): ExecSte
       libbpf.closeObject(object);
     },
   };
+}
+
+/**
+ * Hardly any step is asked for: they stay as they came until one is. The newest stay, as many as may be asked for.
+ */
+export function createLateTable(ring: Pick<Ring, 'drain'>): Pick<ExecSteps, 'drain' | 'scripts' | 'measured'> {
+  const table = createStepTable();
+  let [older, newer] = [openRecordBuffer(MAX_RECORDS, RING_BYTES), openRecordBuffer(MAX_RECORDS, RING_BYTES)];
+  const drain = () => {
+    for (ring.drain(newer); isFull(newer); ring.drain(newer)) {
+      [older, newer] = [newer, older];
+      emptyBuffer(newer);
+    }
+  };
+  const lookThrough = () => {
+    for (const records of [older, newer]) {
+      for (let index = 0; index < records.count; index++) table.take(recordView(records, index));
+      emptyBuffer(records);
+    }
+    return table;
+  };
+  return { drain, scripts: (exec) => lookThrough().scripts(exec), measured: (exec) => lookThrough().measured(exec) };
+}
+
+/** The largest record may not fit any more. */
+function isFull({ count, usedBytes, starts, bytes }: RecordBuffer): boolean {
+  return count === starts.length || bytes.length - usedBytes < MAX_RECORD_BYTES;
 }
 
 export type StepTable = Pick<ExecSteps, 'scripts' | 'measured'> & {

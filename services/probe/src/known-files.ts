@@ -48,6 +48,9 @@ export type KnownFile = {
   readonly settledAt: TimeWords;
   /** The last ones, one for each root: containers of one image share their files. */
   readonly answers: PackageAnswer[];
+  /** Mount namespaces for which the kernel was told that it can wait, and since when these are noted. */
+  readonly canWaitIn: Set<number>;
+  canWaitSinceMs: number;
 };
 
 export type TimeWords = { readonly low: number; readonly high: number };
@@ -119,6 +122,7 @@ export function createKnownFiles(exec: BatchColumns, tickNs: bigint): KnownFiles
         ...{ sha256: digests.internLatin1(reading.sha256), readAt: timeWords(reading.startedNs) },
         settledAt: timeWords(reading.before.ctime_ns + 2n * tickNs),
         answers: [],
+        ...{ canWaitIn: new Set(), canWaitSinceMs: performance.now() },
       };
       addEntry(files, file, 1);
     }

@@ -51,7 +51,7 @@ if (process.env.KAFKA_BROKERS) {
     const { homeDir } = readConfig(process.env, { homeDir: required('BINTRAIL_HOME', text) });
     const bus = openSqliteBus({ path: join(homeDir, 'bus.db'), compactedTopics: COMPACTED_TOPICS });
     shutdown.onClose('bus', bus.close);
-    const publish = (message: Message) => bus.publish(TOPICS.events, [message]);
+    const publish = (messages: readonly Message[]) => bus.publish(TOPICS.events, messages);
     const probe = await start(log, { publish, depth: () => 0 });
     shutdown.onClose('probe', probe.close);
     probe.done.catch(shutdown.fail);

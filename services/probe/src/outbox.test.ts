@@ -52,7 +52,7 @@ describe('an outbox', () => {
   it('writes nothing to its file while the bus takes everything', async () => {
     const [file, upstream] = [openFile('direct'), await openUpstream('direct')];
     const outbox = await open(file, upstream);
-    for (const text of numbered(0, 20)) await outbox.publish(message(text));
+    for (const text of numbered(0, 20)) await outbox.publish([message(text)]);
     await until(() => upstream.arrived.length === 20);
     assert.deepEqual(upstream.arrived, numbered(0, 20));
     assert.equal((await file.lag(TOPICS.events, 'outbox')).records, 0);
@@ -65,9 +65,9 @@ describe('an outbox', () => {
     const upstream = await openUpstream('outage');
     let file = openFile('outage');
     let outbox = await open(file, upstream);
-    for (const text of numbered(0, 5)) await outbox.publish(message(text));
+    for (const text of numbered(0, 5)) await outbox.publish([message(text)]);
     upstream.link.up = false;
-    for (const text of numbered(5, 700)) await outbox.publish(message(text));
+    for (const text of numbered(5, 700)) await outbox.publish([message(text)]);
     assert.equal(outbox.depth(), 695);
     await outbox.close();
     await file.close();
@@ -75,11 +75,11 @@ describe('an outbox', () => {
     file = openFile('outage');
     outbox = await open(file, upstream);
     assert.equal(outbox.depth(), 695);
-    for (const text of numbered(700, 720)) await outbox.publish(message(text));
+    for (const text of numbered(700, 720)) await outbox.publish([message(text)]);
     upstream.link.up = true;
-    for (const text of numbered(720, 900)) await outbox.publish(message(text));
+    for (const text of numbered(720, 900)) await outbox.publish([message(text)]);
     await until(() => upstream.arrived.length >= 900 && outbox.depth() === 0);
-    for (const text of numbered(900, 905)) await outbox.publish(message(text));
+    for (const text of numbered(900, 905)) await outbox.publish([message(text)]);
     await until(() => upstream.arrived.length >= 905);
     assert.deepEqual(upstream.arrived, numbered(0, 905));
     await outbox.close();
@@ -90,7 +90,7 @@ describe('an outbox', () => {
     const [file, upstream] = [openFile('lost'), await openUpstream('lost')];
     const outbox = await open(file, upstream);
     upstream.link.loseAnswers = 1;
-    for (const text of numbered(0, 10)) await outbox.publish(message(text));
+    for (const text of numbered(0, 10)) await outbox.publish([message(text)]);
     await until(() => outbox.depth() === 0 && upstream.arrived.length === 11);
     assert.deepEqual(upstream.arrived, ['0', ...numbered(0, 10)]);
     await outbox.close();
@@ -106,13 +106,13 @@ describe('an outbox', () => {
       message(`${text} ${Buffer.from(crypto.getRandomValues(new Uint8Array(32_768))).toString('hex')}`);
     let taken = 0;
     await assert.rejects(async () => {
-      for (; taken < 1_000; taken++) await outbox.publish(large(`${taken}`));
+      for (; taken < 1_000; taken++) await outbox.publish([large(`${taken}`)]);
     }, Transient);
     assert.ok(taken > 3 && taken < 100, `${taken} of 64 KiB`);
     assert.equal(outbox.depth(), taken);
     upstream.link.up = true;
     await until(() => outbox.depth() === 0);
-    await outbox.publish(large(`${taken}`));
+    await outbox.publish([large(`${taken}`)]);
     await until(() => upstream.arrived.length === taken + 1);
     assert.deepEqual(
       upstream.arrived.map((text) => text.split(' ')[0]),

@@ -25,8 +25,8 @@ export type OutboxOptions = {
 };
 
 export type Outbox = {
-  /** Resolves when the bus or the file has the message; throws Transient when the file is full. One call at a time. */
-  readonly publish: (message: Message) => Promise<void>;
+  /** Resolves when the bus or the file has them all; throws Transient when the file is full. One call at a time. */
+  readonly publish: (messages: readonly Message[]) => Promise<void>;
   /** Messages in the file. */
   readonly depth: () => number;
   /** Rejects on a bug. */
@@ -53,23 +53,23 @@ export async function openOutbox({ file, upstream, log, metrics }: OutboxOptions
       return { in: records.length, out: records.length, dead: [] };
     },
   });
-  const publish = async (message: Message): Promise<void> => {
-    if (depth === 0 && (await takes(upstream, message))) return;
-    // Counted first: it may be handed over before the line below has returned.
-    depth += 1;
+  const publish = async (messages: readonly Message[]): Promise<void> => {
+    if (depth === 0 && (await takes(upstream, messages))) return;
+    // Counted first: they may be handed over before the line below has returned.
+    depth += messages.length;
     try {
-      await file.publish(TOPICS.events, [message]);
+      await file.publish(TOPICS.events, messages);
     } catch (error) {
-      depth -= 1;
+      depth -= messages.length;
       throw error;
     }
   };
   return { publish, depth: () => depth, done: drain.done, close: drain.close };
 }
 
-async function takes(upstream: OutboxOptions['upstream'], message: Message): Promise<boolean> {
+async function takes(upstream: OutboxOptions['upstream'], messages: readonly Message[]): Promise<boolean> {
   try {
-    await upstream([message]);
+    await upstream(messages);
     return true;
   } catch (error) {
     if (error instanceof Transient) return false;

@@ -9,6 +9,7 @@ import type { ContainerNames } from './containers/names.ts';
 import type { EventsOut, Row } from './events-out.ts';
 import type { ExecSteps } from './exec-steps.ts';
 import type { Libc } from './ffi.ts';
+import { createGatherer, type Gatherer } from './gatherer.ts';
 import type { Marks } from './marks.ts';
 import type { Observer } from './observer.ts';
 import type { Packages } from './open-packages.ts';
@@ -18,11 +19,11 @@ import type { Intake } from './record-intake.ts';
 import type { RecordPath } from './record-path.ts';
 import { decodeExecRecord, snapshotRows } from './records.ts';
 import type { Report } from './report.ts';
-import { EPOLLIN, EPOLLPRI, openWakeup } from './wakeup.ts';
+import { EPOLLET, EPOLLIN, EPOLLPRI, openWakeup } from './wakeup.ts';
 
 const SWEEP_MS = 100;
-/** After a round that found something: each wake-up costs more than what one exec brings. */
-const GATHER_MS = 2;
+/** After a bell: many programs that are new ring no more often than this. */
+const RING_AGAIN_MS = 2;
 const REPORT_MS = 5_000;
 const ALIVE_MS = 60_000;
 /** Longest sleep; every wait also ends when the kernel has something. */
@@ -54,12 +55,22 @@ export function runLoop(libc: Libc, world: World): { done: Promise<void>; stop: 
   const wakeup = openWakeup(libc);
   const bell = Number(libc.eventfd(0, 0));
   const mountInfo = openSync('/proc/self/mountinfo', 'r');
-  for (const fd of world.bpf.ringFds) wakeup.watch(fd, EPOLLIN);
+  // By their bells only: what waits there quietly is taken without being asked for.
+  for (const fd of world.bpf.ringFds) wakeup.watch(fd, EPOLLIN | EPOLLET);
   wakeup.watch(bell, EPOLLIN);
   // proc_pid_mountinfo(5): a change of the mounts shows as POLLPRI.
   wakeup.watch(mountInfo, EPOLLPRI);
   let stopped = false;
+  const failure = Promise.withResolvers<never>();
+  const backlogBytes = () => world.bpf.ring.backlogBytes() + world.bpf.codeRing.backlogBytes();
   const sweeper = createSweeper(world);
+  const gatherer: Gatherer = createGatherer({
+    take: async () => {
+      await turn(world);
+      sweeper.arm();
+    },
+    ...{ backlogBytes, setGathering: world.bpf.bell.setGathering, onFatal: failure.reject },
+  });
   const reporter = setInterval(() => world.report(), REPORT_MS);
   const looker = setInterval(() => {
     sendAlive(world);
@@ -70,12 +81,12 @@ export function runLoop(libc: Libc, world: World): { done: Promise<void>; stop: 
     while (!stopped) {
       const ready = await wakeup.wait(IDLE_WAIT_MS);
       if (ready.includes(mountInfo)) world.marks.markMounts();
-      await turn(world);
-      sweeper.arm();
-      if (ready.length > 0) await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
+      if (ready.length > 0 || backlogBytes() > 0) await gatherer.look();
+      if (ready.length > 0) await new Promise((resolve) => setTimeout(resolve, RING_AGAIN_MS));
     }
+    await gatherer.stop();
     do await turn(world);
-    while (world.bpf.ring.backlogBytes() + world.bpf.codeRing.backlogBytes() > 0);
+    while (backlogBytes() > 0);
     sweeper.stop();
     clearInterval(reporter);
     clearInterval(looker);
@@ -83,7 +94,7 @@ export function runLoop(libc: Libc, world: World): { done: Promise<void>; stop: 
     closeSync(bell);
     wakeup.close();
   };
-  const done = run();
+  const done = Promise.race([run(), failure.promise]);
   const stop = () => {
     stopped = true;
     libc.write(bell, new BigUint64Array([1n]), 8);
@@ -114,13 +125,15 @@ async function turn(world: World): Promise<void> {
   const { clock, intake, arrived } = world;
   world.bpf.ring.drain(arrived);
   world.steps?.drain();
-  intake.takeKnown(arrived, clock.bootOffsetNs());
-  if (arrived.count > 0 && !(await world.reader.caughtUp())) {
-    world.log.warn({}, 'descriptors come late: digests of new files may be missing');
+  if (arrived.count > 0) intake.takeKnown(arrived, clock.bootOffsetNs());
+  if (arrived.count > 0) {
+    if (!(await world.reader.caughtUp())) {
+      world.log.warn({}, 'descriptors come late: digests of new files may be missing');
+    }
+    intake.takeRest(arrived, clock.bootOffsetNs(), clock.nowNs());
   }
-  intake.takeRest(arrived, clock.bootOffsetNs(), clock.nowNs());
   world.bpf.codeRing.drain(arrived);
-  world.takeCode(arrived, clock.bootOffsetNs(), clock.nowNs());
+  if (arrived.count > 0) world.takeCode(arrived, clock.bootOffsetNs(), clock.nowNs());
 }
 
 /** Passes on who was there before. An exec between attaching and the snapshot is in both: its own event stands for it. */

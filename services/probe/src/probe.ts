@@ -43,7 +43,7 @@ export type ProbeOptions = {
   readonly censusFolder: string;
   readonly node: string;
   readonly boot: string;
-  readonly publish: (message: Message) => Promise<void>;
+  readonly publish: (messages: readonly Message[]) => Promise<void>;
   /** What may wait in memory for `publish`; 64 MiB by default. */
   readonly maxWaitingBytes?: number;
   /** Messages that `publish` took and the bus has not; none by default. */
@@ -151,7 +151,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     packagesOf: (asked, evidence, reading) => packageColumns(packages.ownersOf, asked, evidence, reading),
     markUnseen: marks.markUnseen,
     stillRuns: (row) => stillRuns(bpf, row),
-    writerOf: bpf.writerOf,
+    ...{ writerOf: bpf.writerOf, noteKnown: bpf.bell.noteKnown },
     overloaded: () => clock.nowNs() - reader.figure('overflowedAtNs') < OVERLOAD_NS,
     onFatal: failure.reject,
     onUndecodable: (ring) => {

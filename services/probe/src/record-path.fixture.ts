@@ -45,13 +45,17 @@ export type ExecRow = Row<'exec'>;
 export function openPath(context: TestContext, reading = READING) {
   const rows: Record<string, unknown>[] = [];
   const state = { asked: 0, undecodable: 0, nowMs: 1_000, package: BASH, inContainer: NO_PACKAGE };
+  /** Mount namespaces in which the program can wait, as the kernel was told. */
+  const toldIn: number[] = [];
   context.mock.method(performance, 'now', () => state.nowMs);
   const out = createEventsOut({
     ...{ node: 'n', boot: 'b', probeEpoch: 1n, onRetry: () => {} },
-    publish: async ({ value }) => {
-      const decoded = decodeBatch(value);
-      assert.ok(decoded.ok);
-      rows.push(...rowsOf(decoded.batch));
+    publish: async (messages) => {
+      for (const { value } of messages) {
+        const decoded = decodeBatch(value);
+        assert.ok(decoded.ok);
+        rows.push(...rowsOf(decoded.batch));
+      }
     },
     onFatal: (error) => {
       throw error;
@@ -84,7 +88,13 @@ export function openPath(context: TestContext, reading = READING) {
       if (flags & NAMELESS) return NO_PACKAGE;
       return container_id === '' ? state.package : state.inContainer;
     },
-    ...{ markUnseen: () => {}, stillRuns: () => false, overloaded: () => false, writerOf: () => NO_WRITER },
+    ...{
+      noteKnown: (_words: Uint32Array, _word: number, mountNs: number) => toldIn.push(mountNs),
+      markUnseen: () => {},
+      stillRuns: () => false,
+      overloaded: () => false,
+      writerOf: () => NO_WRITER,
+    },
     onFatal: (error) => {
       throw error;
     },
@@ -125,7 +135,7 @@ export function openPath(context: TestContext, reading = READING) {
     Object.assign(records, { count: 0, usedBytes: 0 });
     return drained();
   };
-  return { state, take, takeKnown, takeExecs, takeLongWay };
+  return { state, toldIn, take, takeKnown, takeExecs, takeLongWay };
 }
 
 export function execRecord(facts: Partial<ExecRow>): Uint8Array {

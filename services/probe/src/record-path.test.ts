@@ -222,3 +222,18 @@ test('what is no record is counted, and leaves nothing behind', async (context) 
   assert.deepEqual(await path.take(...bad, ringRecord(exit, blankRow(exit), RUN).subarray(0, 47)), []);
   assert.equal(path.state.undecodable, bad.length + 1);
 });
+
+test('the kernel is told once of each place where a program can wait, and again as it may forget', async (context) => {
+  const { state, toldIn, takeExecs } = openPath(context);
+  const at = async (nowMs: number, mnt_ns: number) => {
+    state.nowMs = nowMs;
+    await takeExecs({ mnt_ns });
+  };
+  await at(1_000, 5);
+  assert.deepEqual(toldIn, [], 'the first was not known');
+  for (const mnt_ns of [5, 5, 6, 5, 6]) await at(1_100, mnt_ns);
+  assert.deepEqual(toldIn, [5, 6]);
+  await at(100_000, 5);
+  for (const mnt_ns of [5, 5]) await at(100_100, mnt_ns);
+  assert.deepEqual(toldIn, [5, 6, 5]);
+});

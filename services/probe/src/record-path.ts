@@ -2,6 +2,7 @@
 import { textCells } from '@bintrail/schemas/batch-columns.ts';
 import { EVENTS } from '@bintrail/schemas/events.ts';
 import { createArgvRedactor, type Redact, redactJoined } from './argv-redactor.ts';
+import type { Bell } from './bell.ts';
 import { type CodeIntake, createCodeIntake } from './code-intake.ts';
 import type { ContainerNames } from './containers/names.ts';
 import { createExecColumns } from './exec-columns.ts';
@@ -23,6 +24,7 @@ export type RecordPathOptions = Omit<
   /** Called for what is no record of ours, with what its ring is for. */
   readonly onUndecodable: (ring: 'exec' | 'load') => void;
   readonly workloadOf: WorkloadOf;
+  readonly noteKnown: Bell['noteKnown'];
   /** Who knows the names of containers; without it they are called by their ids. */
   readonly containerNames?: Pick<ContainerNames, 'find'> | undefined;
   readonly redact: Redact;

@@ -7,6 +7,8 @@ const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 export const EPOLLIN = 0x1;
 export const EPOLLPRI = 0x2;
+/** Once for each time it is woken, not for as long as there is something. */
+export const EPOLLET = 0x8000_0000;
 const MAX_EVENTS = 8;
 // struct epoll_event is packed on x86-64 only: u32 events, then u64 data.
 const DATA_AT = process.arch === 'x64' ? 4 : 8;

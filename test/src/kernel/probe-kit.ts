@@ -72,10 +72,12 @@ export async function watchKernel(options: WatchOptions = {}): Promise<Watched> 
     userName: () => undefined,
     redact: redactArguments,
     log: createLog({ level: 'warn', name: 'probe-test' }),
-    publish: async ({ value }) => {
-      const decoded = decodeBatch(value);
-      if (!decoded.ok) throw new Error(`the probe sent ${decoded.reason}: ${decoded.detail}`);
-      for (let index = 0; index < decoded.batch.rows; index++) rows.push(seenRow(decoded.batch, index));
+    publish: async (messages) => {
+      for (const { value } of messages) {
+        const decoded = decodeBatch(value);
+        if (!decoded.ok) throw new Error(`the probe sent ${decoded.reason}: ${decoded.detail}`);
+        for (let index = 0; index < decoded.batch.rows; index++) rows.push(seenRow(decoded.batch, index));
+      }
     },
   });
   /** With its digest: the late one when it had to leave without. Undefined while that is still to come. */

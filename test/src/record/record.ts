@@ -45,11 +45,13 @@ async function record(): Promise<Uint8Array[]> {
       ...{ maxFileBytes: MAX_FILE_BYTES, redact: redactArguments },
       userName: (uid) => (uid === DEPLOY_UID ? 'deploy' : undefined),
       log: createLog({ level: 'warn', name: 'record' }),
-      publish: async ({ value }) => {
-        const decoded = decodeBatch(value);
-        if (!decoded.ok) throw new Error(`the probe sent ${decoded.reason}: ${decoded.detail}`);
-        // What the host ran besides is no part of the sample.
-        if (decoded.batch.type !== 'census') batches.push(decoded.batch);
+      publish: async (messages) => {
+        for (const { value } of messages) {
+          const decoded = decodeBatch(value);
+          if (!decoded.ok) throw new Error(`the probe sent ${decoded.reason}: ${decoded.detail}`);
+          // What the host ran besides is no part of the sample.
+          if (decoded.batch.type !== 'census') batches.push(decoded.batch);
+        }
       },
     });
     await scenario.play();
