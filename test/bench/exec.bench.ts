@@ -1,13 +1,15 @@
 /** What an exec costs more while the probe watches. */
+import { cpus } from 'node:os';
 import { whyNotHere } from '../src/kernel/probe-kit.ts';
 import type { Bench, Figure } from './bench.ts';
 import { cpuNs, execCounts, startProbeProcess } from './probe-process.ts';
 import { buildPrograms, type LoopTimes, type Programs } from './programs.ts';
-import { alternate, summarize } from './stats.ts';
+import { alternate, single, summarize } from './stats.ts';
 import { tempFolder } from './temp-folder.ts';
 
 const EXECS = 2_000;
 const PAIRS = 5;
+const STORM_EXECS = 10_000;
 
 type Watched = LoopTimes & { readonly probeCpu: number };
 
@@ -25,7 +27,30 @@ async function run(): Promise<Figure[]> {
     named(withLibraries, 'added to an exec with a loader and five libraries'),
     named(withLibrariesCpu, 'added CPU time in the processes, with these'),
     named(probeCpuWithLibraries, 'CPU time of the probe, with these'),
+    await storm(programs, folder),
   ];
+}
+
+/** As many execs as all cores can do, and how many of them reached the bus. */
+async function storm(programs: Programs, folder: string): Promise<Figure> {
+  const variants = cpus().map((_, core) => programs.variant(`storm${core}`));
+  const probe = await startProbeProcess(folder);
+  const beganMs = performance.now();
+  await Promise.all(variants.map((program) => programs.loop(STORM_EXECS, program)));
+  const seconds = (performance.now() - beganMs) / 1_000;
+  await probe.stop();
+  const counts = await execCounts(folder);
+  const seen = variants.reduce((sum, program) => sum + (counts.get(program) ?? 0), 0);
+  const run = STORM_EXECS * variants.length;
+  const text = (count: number) => count.toLocaleString('en-US');
+  return {
+    ...{
+      what: 'execs a second, one loop a core, beside the probe',
+      unit: 'execs/s',
+      value: single(run / seconds, run),
+    },
+    detail: `${text(seen)} of ${text(run)} reached the bus`,
+  };
 }
 
 /** What the execs of one program cost more, and the probe; and how many of them reached the bus. */
@@ -83,7 +108,7 @@ export const bench: Bench = {
   title: 'Cost of an exec',
   method:
     `vfork, exec of a static no-op, and of one with libraries, exit and wait, ${EXECS.toLocaleString('en-US')} times in a row from C; without and ` +
-    `with the probe (started anew, its own process) in turns, ${PAIRS} pairs; the digest is cached after the first.`,
+    `with the probe (started anew, its own process) in turns, ${PAIRS} pairs; the digest is cached after the first. At last one loop a core, ${STORM_EXECS.toLocaleString('en-US')} execs each.`,
   whyNotHere,
   run,
 };

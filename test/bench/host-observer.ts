@@ -82,14 +82,21 @@ export async function openHostObserver(programs: readonly Program[]): Promise<Ho
         ...{ hostMounts: 0, openNamed: () => undefined, describe: () => undefined, known: () => undefined },
       }),
       packagesOf: (asked, evidence, reading) => packageColumns(ownersOf, asked, evidence, reading),
-      ...{ markUnseen: () => {}, stillRuns: () => false, overloaded: () => false, writerOf: () => NO_WRITER, onFatal },
+      ...{
+        noteKnown: () => {},
+        markUnseen: () => {},
+        stillRuns: () => false,
+        overloaded: () => false,
+        writerOf: () => NO_WRITER,
+        onFatal,
+      },
       onUndecodable: () => onFatal(new Error('a record of our own could not be decoded')),
     });
   return { pathTo, close: async () => descriptors.close() };
 }
 
 /** An outlet to this `publish`, as the probe has it. */
-export function outletTo(publish: (message: Message) => Promise<void>): EventsOut {
+export function outletTo(publish: (messages: readonly Message[]) => Promise<void>): EventsOut {
   return createEventsOut({
     ...{ node: 'bench', boot: '00000000-0000-0000-0000-000000000000', probeEpoch: 1n, publish },
     onFatal: (error) => {
@@ -103,10 +110,12 @@ export function outletTo(publish: (message: Message) => Promise<void>): EventsOu
 export async function finishedRows(programs: readonly Program[], count: number): Promise<ExecRow[]> {
   const host = await openHostObserver(programs);
   const rows: ExecRow[] = [];
-  const out = outletTo(async ({ value }) => {
-    const decoded = decodeBatch(value);
-    if (!decoded.ok) throw new Error(decoded.detail);
-    rows.push(...(rowsOf(decoded.batch) as ExecRow[]));
+  const out = outletTo(async (messages) => {
+    for (const { value } of messages) {
+      const decoded = decodeBatch(value);
+      if (!decoded.ok) throw new Error(decoded.detail);
+      rows.push(...(rowsOf(decoded.batch) as ExecRow[]));
+    }
   });
   const { observer } = host.pathTo(out);
   for (const row of kernelRows(programs, count)) observer.onExec(row, 0n);

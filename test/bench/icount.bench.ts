@@ -1,10 +1,10 @@
-/** What an exec costs in instructions: in a virtual machine that counts them, so that no other load changes a figure. */
+/** What an exec, a load of code and an open cost in instructions: in a virtual machine that counts them, so that no other load changes a figure. */
 import { findCommand } from '../../infra/setup/commands.mjs';
 import { missingForVm } from '../../infra/setup/vm.mjs';
-import type { Counted, InstructionCounts } from '../vm/count-instructions.ts';
+import type { Case, InstructionCounts, Watched } from '../vm/count-instructions.ts';
 import { runInFreshMachine } from '../vm/fresh-machine.ts';
 import type { Bench, Figure } from './bench.ts';
-import { summarize } from './stats.ts';
+import { single } from './stats.ts';
 
 const FAMILIES = ['tracepoint', 'lsm'] as const;
 
@@ -22,41 +22,54 @@ async function count(): Promise<InstructionCounts> {
 }
 
 async function run(): Promise<Figure[]> {
-  const { execs, bare, kernel, probe, bpftrace } = await count();
-  const thousands = (instructions: number) => ({ ...summarize([instructions / 1_000]), samples: execs });
-  const baseline = { what: 'the bare exec', value: thousands(bare.median) };
-  const added = (of: Counted) => of.median - bare.median;
-  const together = (of: Counted & { readonly agent: number }) => thousands(of.cpu - bare.cpu + of.agent);
-  const beside = bpftrace && { what: 'bpftrace, without a digest', value: together(bpftrace) };
-  return FAMILIES.flatMap((family): Figure[] => [
-    {
-      what: `added by the BPF programs alone, ${family}`,
-      ...{ unit: 'k instr.', value: thousands(added(kernel[family])), baseline },
-    },
-    {
-      what: `of the probe's process for an exec and its exit, ${family}`,
-      ...{ unit: 'k instr.', value: thousands(probe[family].agent) },
-    },
-    {
-      what: `added by kernel side and probe together, ${family}`,
-      ...{ unit: 'k instr.', value: together(probe[family]), baseline: beside ?? baseline },
-      ...(family === 'tracepoint' && { aim: { of: 'value', op: '≤', value: 55 } as const, whyMissed: WHY_MISSED }),
-    },
-  ]);
+  const { bare, probe, bpftrace } = await count();
+  const added = (which: Case, what: string, { cpu, agent }: Watched, beside?: Watched): Figure => {
+    const kernel = cpu - bare[which];
+    const baseline = beside && {
+      what: 'bpftrace, without a digest',
+      value: thousands(beside.cpu - bare[which] + beside.agent),
+    };
+    return {
+      ...{ what, unit: 'k instr.', value: thousands(kernel + agent) },
+      detail: `kernel side ${text(kernel)}, probe ${text(agent)}`,
+      ...(baseline && { baseline }),
+    };
+  };
+  return [
+    { what: 'a bare exec of a static program, and its exit', unit: 'k instr.', value: thousands(bare.exec) },
+    ...FAMILIES.flatMap((family): Figure[] => {
+      const { exec, trickle, load, open, idlePerS } = probe[family];
+      const quiet = { cpu: trickle.cpu, agent: trickle.agent - idlePerS / EXECS_A_SECOND };
+      const aim = { aim: { of: 'value', op: '≤', value: 55 }, whyMissed: WHY_MISSED } as const;
+      return [
+        { ...added('exec', `added to it, back to back, ${family}`, exec, bpftrace?.exec), ...aim },
+        added('trickle', `added to it at ${EXECS_A_SECOND} a second, ${family}`, quiet),
+        added('load', `added to a load of a known library, ${family}`, load, bpftrace?.load),
+        added('open', `added to an open of a file that is no code, ${family}`, open, bpftrace?.open),
+        { what: `of the probe in a second without events, ${family}`, unit: 'k instr.', value: thousands(idlePerS) },
+      ];
+    }),
+  ];
 }
 
+const EXECS_A_SECOND = 10;
+const thousands = (instructions: number) => single(instructions / 1_000);
+const text = (instructions: number) => (instructions / 1_000).toFixed(1);
+
 const WHY_MISSED =
-  'most of it is JavaScript: the loop that reads ring and descriptors wakes up for every few execs, and one thread hands ' +
-  'files over to the other.';
+  'on the kernel side it is reading the task and walking three paths, in the probe hashing and comparing six texts and writing sixty columns.';
 
 export const bench: Bench = {
   name: 'icount',
-  title: 'Instructions of an exec',
+  title: 'Instructions of an exec, a load and an open',
   method:
-    "vfork, exec of a static no-op, exit and wait from C, in a virtual machine with Debian's 6.1 kernel and one CPU whose " +
-    'clock is the number of instructions it ran (QEMU, -icount shift=0,sleep=off); the digest is cached. BPF programs ' +
-    'alone: nobody reads what they send. Together: CPU time of the processes that exec and of ' +
-    'the probe; beside it bpftrace, where installed, writing program, arguments and end of each process to a file.',
+    "In a virtual machine with Debian's 6.1 kernel and one CPU whose clock is the number of instructions it ran (QEMU, " +
+    '-icount shift=0,sleep=off). An exec: vfork, exec of a static no-op whose digest is cached, exit and wait, from C, back to ' +
+    'back (about 1,500 a second there), and at ten a second, where the probe wakes for each; what it does without events is ' +
+    'taken off. A load: mmap of one of two libraries for execution, and munmap; the first load of each is an event, the ' +
+    'next ones are counted. An open: of a data file, and close. Kernel side: what the processes themselves took more; ' +
+    'probe: all its threads, until everything was sent. Beside it bpftrace, where installed, which writes the same to a file ' +
+    'as text: program, arguments and end of each process; name of what is mapped for execution; path of what is opened.',
   whyNotHere: () => {
     const missing = missingForVm(process.env);
     return missing.length > 0 ? `needs ${missing.map(({ name }) => name).join(', ')}` : undefined;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs one program again and again, one at a time: spawn-loop EXECS PROGRAM
+ * Runs one program again and again, one at a time, with a pause in microseconds between: spawn-loop EXECS PROGRAM [PAUSE]
  * Prints nanoseconds: the median and the mean of vfork → exec → exit → wait, and the CPU time of it all, per exec.
  */
 #define _GNU_SOURCE
@@ -37,7 +37,7 @@ static int by_value(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-	long execs = argc == 3 ? atol(argv[1]) : 0;
+	long execs = argc >= 3 ? atol(argv[1]) : 0, pause_us = argc > 3 ? atol(argv[3]) : 0;
 	long *took = calloc(execs > 0 ? execs : 1, sizeof(long));
 	long sum = 0, cpu = cpu_ns(RUSAGE_SELF) + cpu_ns(RUSAGE_CHILDREN);
 
@@ -59,6 +59,8 @@ int main(int argc, char **argv)
 			return 1;
 		took[n] = now_ns() - began;
 		sum += took[n];
+		if (pause_us > 0)
+			usleep(pause_us);
 	}
 	cpu = cpu_ns(RUSAGE_SELF) + cpu_ns(RUSAGE_CHILDREN) - cpu;
 	qsort(took, execs, sizeof(long), by_value);

@@ -1,98 +1,121 @@
 /**
- * Runs inside the virtual machine while it counts instructions: what an exec costs there bare, with the BPF programs
- * alone, and with the whole probe beside it. Prints one line of JSON.
+ * Runs inside the virtual machine while it counts instructions: what an exec, a load of code and an open cost there bare,
+ * and with the probe beside them, in the processes that do it and in the probe's own. Prints one line of JSON.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, openSync, readFileSync } from 'node:fs';
+import { mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { loadBpfObject } from '@bintrail/probe/bpf-object.ts';
-import { openExecSteps } from '@bintrail/probe/exec-steps.ts';
-import { loadLibbpf, loadLibc } from '@bintrail/probe/ffi.ts';
 import { cpuNs, startProbeProcess } from '../bench/probe-process.ts';
-import { buildPrograms, type LoopTimes } from '../bench/programs.ts';
+import { buildPrograms } from '../bench/programs.ts';
 
-/** Instructions an exec: the `median` from a vfork to the end of its wait, whoever ran meanwhile; `cpu` of its processes. */
-export type Counted = { readonly median: number; readonly cpu: number };
+/**
+ * What is done again and again, back to back but for `trickle`. Before it is counted Node has to have compiled what is hot
+ * in the probe, for which some 20,000 execs are not too many (measured).
+ */
+const CASES = {
+  exec: { times: 2_000, warmUp: 16_000 },
+  trickle: { times: 200, warmUp: 0 },
+  load: { times: 20_000, warmUp: 100 },
+  open: { times: 20_000, warmUp: 100 },
+} as const;
+export type Case = keyof typeof CASES;
+
+/** A trickle: ten execs a second. */
+const PAUSE_US = 100_000;
+
+/** Instructions each time: of the processes that do it, and of the one that watches. */
+export type Watched = { readonly cpu: number; readonly agent: number };
 export type Families = 'tracepoint' | 'lsm';
 export type InstructionCounts = {
-  readonly execs: number;
-  readonly bare: Counted;
-  /** The BPF programs without anybody who reads what they send. */
-  readonly kernel: Record<Families, Counted>;
-  readonly probe: Record<Families, Counted & { readonly agent: number }>;
-  /** Where it is installed: names, arguments and ends of processes as text, without a digest. */
-  readonly bpftrace?: Counted & { readonly agent: number };
+  readonly bare: Record<Case, number>;
+  readonly probe: Record<Families, Record<Case, Watched> & { readonly idlePerS: number }>;
+  /** Where it is installed: what happens as text, without a digest. */
+  readonly bpftrace?: Record<Exclude<Case, 'trickle'>, Watched>;
 };
 
-const EXECS = 500;
-/** Enough for Node to have compiled what is hot in the probe. */
-const WARM_UP = 2_000;
 /** Until what the probe has read is sent. */
 const SETTLE_MS = 1_000;
-const bpfObject = (name: string) => fileURLToPath(new URL(`../../bpf/build/${name}.bpf.o`, import.meta.url));
+/** Two of the probe's reports. */
+const IDLE_MS = 10_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'bintrail-icount-'));
 const programs = await buildPrograms(folder);
-const loop = (execs: number) => programs.loop(execs, programs.noop);
-const counted = ({ median, cpu }: LoopTimes): Counted => ({ median, cpu });
+const data = join(folder, 'data');
+writeFileSync(data, 'no code\n');
 
-async function withKernelPart(family: Families): Promise<Counted> {
-  const [libbpf, libc] = [loadLibbpf(), loadLibc()];
-  const steps = family === 'lsm' ? openExecSteps(libbpf, libc, bpfObject('lsm')) : undefined;
-  const bpf = loadBpfObject(libbpf, libc, bpfObject('bintrail'), { trampolines: family === 'lsm' });
-  steps?.attach();
-  bpf.attach();
-  await loop(EXECS);
-  const times = await loop(EXECS);
-  bpf.close();
-  steps?.close();
-  return counted(times);
+const DO: Record<Case, (times: number) => Promise<number>> = {
+  exec: async (times) => (await programs.loop(times, programs.noop)).cpu,
+  trickle: async (times) => (await programs.loop(times, programs.noop, PAUSE_US)).cpu,
+  load: (times) => programs.use('load', times, ...programs.libraries.slice(0, 2)),
+  open: (times) => programs.use('open', times, data),
+};
+
+/** One case, beside the process that watches. */
+async function watched(which: Case, pid: number, warmUp: number = CASES[which].warmUp): Promise<Watched> {
+  const { times } = CASES[which];
+  if (warmUp > 0) await DO[which](warmUp);
+  await delay(SETTLE_MS);
+  const before = cpuNs(pid);
+  const cpu = await DO[which](times);
+  await delay(SETTLE_MS);
+  return { cpu, agent: (cpuNs(pid) - before) / times };
 }
 
-async function withProbe(family: Families): Promise<Counted & { agent: number }> {
+async function withProbe(family: Families) {
   process.env.BINTRAIL_HOOKS = family;
   const probe = await startProbeProcess(mkdtempSync(join(folder, 'home-')));
-  await loop(WARM_UP);
-  await delay(SETTLE_MS);
+  const exec = await watched('exec', probe.pid);
   const before = cpuNs(probe.pid);
-  const times = await loop(EXECS);
-  await delay(SETTLE_MS);
-  const agent = (cpuNs(probe.pid) - before) / EXECS;
+  await delay(IDLE_MS);
+  const idlePerS = (cpuNs(probe.pid) - before) / (IDLE_MS / 1_000);
+  const counted = {
+    ...{ exec, idlePerS, trickle: await watched('trickle', probe.pid) },
+    ...{ load: await watched('load', probe.pid), open: await watched('open', probe.pid) },
+  };
   await probe.stop();
-  return { ...counted(times), agent };
+  return counted;
 }
 
-const BPFTRACE_PROGRAM = `
-  tracepoint:syscalls:sys_enter_execve
-  { printf("%d %d %s %s ", pid, uid, comm, str(args->filename)); join(args->argv); }
-  tracepoint:sched:sched_process_exit { printf("exit %d %s\\n", pid, comm); }`;
+/** The same by bpftrace, which writes it to a file. */
+const BPFTRACE = {
+  exec: `
+    tracepoint:syscalls:sys_enter_execve
+    { printf("%d %d %s %s ", pid, uid, comm, str(args->filename)); join(args->argv); }
+    tracepoint:sched:sched_process_exit { printf("exit %d %s\\n", pid, comm); }`,
+  load: `
+    kprobe:security_mmap_file /arg0 && (arg1 & 4)/
+    { printf("%d %d %s %s\\n", pid, uid, comm, str(((struct file *)arg0)->f_path.dentry->d_name.name)); }`,
+  open: 'tracepoint:syscalls:sys_enter_openat { printf("%d %d %s %s\\n", pid, uid, comm, str(args->filename)); }',
+};
+const SEEN = { exec: programs.noop, load: 'lib0.so', open: data };
 
-/** The same capture by bpftrace, which writes it to a file. */
-async function withBpftrace(): Promise<Counted & { agent: number }> {
-  const output = openSync(join(folder, 'bpftrace.out'), 'w');
-  const child = spawn('bpftrace', ['-e', BPFTRACE_PROGRAM], { stdio: ['ignore', output, 'inherit'] });
-  const written = () => readFileSync(join(folder, 'bpftrace.out'), 'utf8');
-  while (!written().startsWith('Attaching')) await delay(100);
-  await delay(SETTLE_MS);
-  await loop(EXECS / 10);
-  const before = cpuNs(child.pid!);
-  const times = await loop(EXECS);
-  await delay(SETTLE_MS);
-  const agent = (cpuNs(child.pid!) - before) / EXECS;
+async function withBpftrace(which: keyof typeof BPFTRACE): Promise<Watched> {
+  const name = join(folder, `bpftrace.${which}`);
+  const child = spawn('bpftrace', ['-e', BPFTRACE[which]], { stdio: ['ignore', openSync(name, 'w'), 'inherit'] });
+  while (!readFileSync(name, 'utf8').startsWith('Attaching')) await delay(100);
+  const counted = await watched(which, child.pid!, CASES[which].times / 10);
   child.kill('SIGINT');
   await once(child, 'exit');
-  if (!written().includes(programs.noop)) throw new Error('bpftrace saw none of the execs');
-  return { ...counted(times), agent };
+  if (!readFileSync(name, 'utf8').includes(SEEN[which])) throw new Error(`bpftrace saw none of ${which}`);
+  return counted;
 }
 
-await loop(EXECS);
-const bare = counted(await loop(EXECS));
-const kernel = { tracepoint: await withKernelPart('tracepoint'), lsm: await withKernelPart('lsm') };
-const probe = { tracepoint: await withProbe('tracepoint'), lsm: await withProbe('lsm') };
-const counts: InstructionCounts = { execs: EXECS, bare, kernel, probe };
-const withBaseline = process.argv.includes('--bpftrace') ? { ...counts, bpftrace: await withBpftrace() } : counts;
-console.log(`counted ${JSON.stringify(withBaseline)}`);
+async function bareOf(which: Case): Promise<number> {
+  await DO[which](CASES[which].times / 10);
+  return DO[which](CASES[which].times);
+}
+
+const counts: InstructionCounts = {
+  bare: {
+    ...{ exec: await bareOf('exec'), trickle: await bareOf('trickle') },
+    ...{ load: await bareOf('load'), open: await bareOf('open') },
+  },
+  probe: { tracepoint: await withProbe('tracepoint'), lsm: await withProbe('lsm') },
+  ...(process.argv.includes('--bpftrace') && {
+    bpftrace: { exec: await withBpftrace('exec'), load: await withBpftrace('load'), open: await withBpftrace('open') },
+  }),
+};
+console.log(`counted ${JSON.stringify(counts)}`);
