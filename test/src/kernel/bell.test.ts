@@ -46,7 +46,8 @@ function drained(): Set<string> {
 /** Runs a program, as one who begins to look, and says whether anything rang until then. */
 async function rings(program: string, gathering = true): Promise<boolean> {
   await wakeup.wait(0);
-  bpf.bell.setGathering(gathering);
+  bpf.bell.setGathering(true);
+  if (!gathering) bpf.bell.setGathering(false);
   // Last: a bell that rings from here on is still to be heard.
   drained();
   await run(program, []);
