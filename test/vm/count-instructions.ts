@@ -2,22 +2,23 @@
  * Runs inside the virtual machine while it counts instructions: what an exec, a load of code and an open cost there bare,
  * and with the probe beside them, in the processes that do it and in the probe's own. Prints one line of JSON.
  */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { cpuNs, startProbeProcess } from '../bench/probe-process.ts';
 import { buildPrograms } from '../bench/programs.ts';
 
 /**
  * What is done again and again, back to back but for `trickle`. Before it is counted Node has to have compiled what is hot
- * in the probe, for which some 20,000 execs are not too many (measured).
+ * in the probe, for which more execs are still better (measured).
  */
 const CASES = {
-  exec: { times: 2_000, warmUp: 16_000 },
-  trickle: { times: 200, warmUp: 0 },
+  exec: { times: 2_000, warmUp: 14_000 },
+  trickle: { times: 100, warmUp: 0 },
   load: { times: 20_000, warmUp: 100 },
   open: { times: 20_000, warmUp: 100 },
 } as const;
@@ -45,10 +46,14 @@ const folder = mkdtempSync(join(tmpdir(), 'bintrail-icount-'));
 const programs = await buildPrograms(folder);
 const data = join(folder, 'data');
 writeFileSync(data, 'no code\n');
+/** Nothing but its exit: what is counted is the kernel's work. This machine is an x86-64. */
+const noop = join(folder, 'nothing');
+writeFileSync(`${noop}.c`, 'void _start(void) { __asm__ volatile("syscall" : : "a"(231), "D"(0)); }\n');
+await promisify(execFile)('cc', ['-O1', '-static', '-nostdlib', '-o', noop, `${noop}.c`]);
 
 const DO: Record<Case, (times: number) => Promise<number>> = {
-  exec: async (times) => (await programs.loop(times, programs.noop)).cpu,
-  trickle: async (times) => (await programs.loop(times, programs.noop, PAUSE_US)).cpu,
+  exec: async (times) => (await programs.loop(times, noop)).cpu,
+  trickle: async (times) => (await programs.loop(times, noop, PAUSE_US)).cpu,
   load: (times) => programs.use('load', times, ...programs.libraries.slice(0, 2)),
   open: (times) => programs.use('open', times, data),
 };
@@ -61,7 +66,9 @@ async function watched(which: Case, pid: number, warmUp: number = CASES[which].w
   const before = cpuNs(pid);
   const cpu = await DO[which](times);
   await delay(SETTLE_MS);
-  return { cpu, agent: (cpuNs(pid) - before) / times };
+  const counted = { cpu, agent: (cpuNs(pid) - before) / times };
+  console.log(`${which}: ${JSON.stringify(counted)}`);
+  return counted;
 }
 
 async function withProbe(family: Families) {
@@ -90,7 +97,7 @@ const BPFTRACE = {
     { printf("%d %d %s %s\\n", pid, uid, comm, str(((struct file *)arg0)->f_path.dentry->d_name.name)); }`,
   open: 'tracepoint:syscalls:sys_enter_openat { printf("%d %d %s %s\\n", pid, uid, comm, str(args->filename)); }',
 };
-const SEEN = { exec: programs.noop, load: 'lib0.so', open: data };
+const SEEN = { exec: noop, load: 'lib0.so', open: data };
 
 async function withBpftrace(which: keyof typeof BPFTRACE): Promise<Watched> {
   const name = join(folder, `bpftrace.${which}`);
@@ -105,7 +112,9 @@ async function withBpftrace(which: keyof typeof BPFTRACE): Promise<Watched> {
 
 async function bareOf(which: Case): Promise<number> {
   await DO[which](CASES[which].times / 10);
-  return DO[which](CASES[which].times);
+  const cpu = await DO[which](CASES[which].times);
+  console.log(`${which}, bare: ${cpu}`);
+  return cpu;
 }
 
 const counts: InstructionCounts = {
