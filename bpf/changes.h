@@ -23,8 +23,11 @@
 #define MAPPINGS_TRIED 15
 #define MAPPINGS_SEEN 7
 
-/* What one program image does to one file again and again is told once in this time, with how often it was. */
-const volatile __u64 repeat_after_ns = 10 * NSEC_PER_SEC;
+/*
+ * What one program image does to one file again and again is told once in this time, with how often it was. In a section
+ * of its own, so that user space finds it (services/probe/src/repeat-filter.ts).
+ */
+SEC(".rodata.filter") const volatile __u64 repeat_after_ns = 10 * NSEC_PER_SEC;
 
 struct change_scratch {
 	struct bt_file_event change;

@@ -25,6 +25,7 @@ export const DIGEST_REASONS = [
   'unmarked_fs',
   'overload',
   'snapshot',
+  'rate_limited',
   'pending',
 ] as const;
 export type DigestReason = (typeof DIGEST_REASONS)[number];

@@ -34,7 +34,7 @@ export type HostObserver = {
 /** Reads every program once, so that all digests are cached when it resolves. */
 export async function openHostObserver(programs: readonly Program[]): Promise<HostObserver> {
   const clock = openClock(loadLibc());
-  const ownersOf = createHostOwners(openDpkg('/'));
+  const ownersOf = createHostOwners(openDpkg('/'), () => true);
   const onFatal = (error: unknown): never => {
     throw error;
   };
@@ -49,6 +49,7 @@ export async function openHostObserver(programs: readonly Program[]): Promise<Ho
   });
   const descriptors = createDescriptors({
     ...{ describe, nowNs: clock.nowNs, tickNs: clock.tickNs, maxFileBytes: 1024 ** 3, rootDev: 0 },
+    maxBytesPerS: undefined,
     ...{ readCached: () => undefined, silence: () => {}, onReleased: () => {}, namesFile: () => true },
     tell: (told) => {
       if (told.kind !== 'script') pipeline.tell(told);

@@ -105,6 +105,7 @@ const ABSENCES: Partial<Record<Sighting['digest_reason'], string>> = {
   unmarked_fs: 'the kernel did not hand over files of this filesystem',
   overload: 'too many files waited to be read',
   snapshot: 'it was started before the probe',
+  rate_limited: 'the probe is set to read no more than so much in a second',
   pending: 'it is still being computed',
 };
 

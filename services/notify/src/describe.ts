@@ -40,6 +40,7 @@ const REASON_WORDS: Readonly<Record<string, string>> = {
   timeout: 'reading took too long',
   overload: 'more ran than the probe could read',
   snapshot: 'it ran before the probe started',
+  rate_limited: 'the probe may read no more than its rate (BINTRAIL_HASH_RATE)',
 };
 
 export function digestText({ sha256, evidence }: Finding, maxChars: number): string {

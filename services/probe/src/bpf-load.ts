@@ -3,12 +3,15 @@ import { release } from 'node:os';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { type ChangeWay, changeWays, chooseChangeHooks } from './change-hooks.ts';
 import { collectLibbpfWarnings, isNull, type Libbpf, type Libc, lastErrno, type Pointer } from './ffi.ts';
+import { type RepeatFilter, setRepeatFilter } from './repeat-filter.ts';
 
 export type LoadOptions = {
   /** The map of the census, which must count before this is attached. */
   readonly censusFd?: number | undefined;
   /** Whether BPF trampolines may be used, where the kernel allows them. */
   readonly trampolines?: boolean;
+  /** What is left out as told before; by default as the object has it. */
+  readonly filter?: RepeatFilter | undefined;
 };
 
 type Loaded = { readonly object: Pointer; readonly changes: ChangeWay; readonly hooks: readonly string[] };
@@ -19,7 +22,7 @@ export function loadFirst(
   libc: Libc,
   path: string,
   always: readonly string[],
-  { censusFd, trampolines = false }: LoadOptions,
+  { censusFd, trampolines = false, filter }: LoadOptions,
 ): Loaded {
   const warnings: string[] = [];
   const stopCollecting = collectLibbpfWarnings(libbpf, libc, warnings);
@@ -27,6 +30,7 @@ export function loadFirst(
     const object = libbpf.openFile(path, 0n) as Pointer;
     if (isNull(object)) break;
     if (censusFd !== undefined) shareCensus(libbpf, object, censusFd);
+    if (filter !== undefined) setRepeatFilter(libbpf, object, filter);
     const ofChanges = chooseChangeHooks(libbpf, object, changes);
     if (Number(libbpf.load(object)) >= 0 && (changes !== 'trampolines' || canAttach(libbpf, object, ofChanges))) {
       stopCollecting();

@@ -9,14 +9,19 @@ import { flagBit } from '@bintrail/schemas/flags.ts';
 import { isNativeHead, readHead, readOwnHead } from './elf-head.ts';
 import { type FileState, identityKey } from './file-identity.ts';
 import { CHUNK_BYTES, type Extra, type HashAnswer, hashBytes, hashDescriptor } from './hashing.ts';
-import { isCacheable, type Reading } from './reading.ts';
+import type { NamesFile } from './named-file.ts';
+import { isCacheable, isReplaceable, type Reading } from './reading.ts';
+import { createReadingQueue, type ReadingQueue } from './reading-queue.ts';
 
 /** A file as a descriptor showed it: which process opened it for execution, and under which path of our own view. */
 export type Sighted = { readonly pid: number; readonly state: FileState; readonly path: string; readonly atNs: bigint };
 
+/** A descriptor somebody else opened: how, what it shows, under which path, and whose file it is (Reading). */
+export type Opened = Pick<Job, 'source' | 'state' | 'path' | 'openedBy'>;
+
 /** What others get to know: a reading begins, and ends; a file that is no program of this machine was opened. */
 export type Told =
-  | { readonly kind: 'begun'; readonly id: number; readonly state: FileState }
+  | { readonly kind: 'begun'; readonly id: number; readonly state: FileState; readonly openedBy: number }
   | { readonly kind: 'read'; readonly id: number; readonly reading: Reading }
   | { readonly kind: 'script'; readonly sighted: Sighted };
 
@@ -24,7 +29,7 @@ export type Descriptors = {
   /** Takes over a descriptor fanotify delivered. */
   readonly take: (fd: number, pid: number) => void;
   /** Takes over a descriptor of a file somebody already described, and tells of it by this id (negative: ours are not). */
-  readonly read: (id: number, fd: number, source: DigestSource, state: FileState, path: string) => void;
+  readonly read: (id: number, fd: number, opened: Opened) => void;
   readonly held: () => number;
   /** Lets a descriptor go that has waited for long, unread, for want of room. False when there is none. */
   readonly makeRoom: () => boolean;
@@ -36,12 +41,13 @@ export type DescriptorOptions = {
   readonly nowNs: () => bigint;
   readonly tickNs: bigint;
   readonly maxFileBytes: number;
+  /** Bytes that may be read in a second; undefined: as many as can. */
+  readonly maxBytesPerS: number | undefined;
   /** Device of the root filesystem as BPF names it: nobody waits to unmount that one. */
   readonly rootDev: number;
   /** The whole content of a file that can be had without waiting; undefined when it cannot. */
   readonly readCached: (fd: number, sizeBytes: number, magic: number) => Uint8Array | undefined;
-  /** Whether a path of our own view names this very file, as far as can be told without waiting. */
-  readonly namesFile: (path: string, file: FileState) => boolean;
+  readonly namesFile: NamesFile;
   /** Asks the kernel for no more descriptors of this file until it is modified, or takes that back. */
   readonly silence: (fd: number, silent: boolean) => void;
   readonly tell: (told: Told) => void;
@@ -56,6 +62,7 @@ type Job = {
   readonly state: FileState;
   readonly identity: string;
   readonly path: string;
+  readonly openedBy: number;
   readonly isNative: boolean;
   readonly heldSinceMs: number;
   startedNs: bigint;
@@ -67,9 +74,6 @@ export const HOLD_MS = 1_500;
 const SWEEP_MS = 100;
 /** As long may one wait to be read when others wait for its place. */
 const CROWDED_HOLD_MS = 500;
-/** Files read at once, and of one filesystem: one that hangs takes two of libuv's threads, and the others go on. */
-const MAX_READING = 4;
-const MAX_READING_PER_DEVICE = 2;
 const KNOWN_ENTRIES = 65_536;
 /** Where packages put their files (Filesystem Hierarchy Standard 3.0). */
 const PACKAGED = /^\/(?:usr|bin|sbin|lib[^/]*|etc|opt|var|boot|srv)\//;
@@ -81,10 +85,7 @@ export function createDescriptors(options: DescriptorOptions): Descriptors {
     known: createLru(KNOWN_ENTRIES),
     held: new Set(),
     underWay: new Map(),
-    outside: new Set(),
-    inside: new Set(),
-    readingByDevice: new Map(),
-    reading: 0,
+    queue: createReadingQueue(options),
     chunks: [],
     ownHead: readOwnHead(),
     sweeper: undefined,
@@ -92,13 +93,12 @@ export function createDescriptors(options: DescriptorOptions): Descriptors {
   let nextId = 0;
   return {
     take: (fd, pid) => take(state, fd, pid, () => nextId++),
-    read: (id, fd, source, file, path) => start(state, newJob(id, fd, source, file, path, false)),
+    read: (id, fd, opened) => start(state, newJob(id, fd, opened, false)),
     held: () => state.held.size,
     makeRoom: () => {
       const longAgoMs = performance.now() - CROWDED_HOLD_MS;
-      const oldest = [state.outside, state.inside].flatMap((queue) => queue.values().next().value ?? []);
-      const overdue = oldest.find(({ heldSinceMs }) => heldSinceMs <= longAgoMs);
-      if (overdue !== undefined) release(state, overdue, 'overload');
+      const overdue = state.queue.oldest().find(({ heldSinceMs }) => heldSinceMs <= longAgoMs);
+      if (overdue !== undefined) release(state, overdue, whyUnread(state, overdue));
       return overdue !== undefined;
     },
     close: () => {
@@ -114,11 +114,7 @@ type State = {
   readonly known: Lru<string, true>;
   readonly held: Set<Job>;
   readonly underWay: Map<string, Job>;
-  /** Waiting, oldest first: files of other filesystems, and of the root's. */
-  readonly outside: Set<Job>;
-  readonly inside: Set<Job>;
-  readonly readingByDevice: Map<number, number>;
-  reading: number;
+  readonly queue: ReadingQueue<Job>;
   readonly chunks: Buffer[];
   readonly ownHead: Uint8Array;
   sweeper: NodeJS.Timeout | undefined;
@@ -134,12 +130,12 @@ function take(state: State, fd: number, pid: number, newId: () => number): void 
   const identity = identityKey(file);
   const isNative = isNativeHead(readHead(fd), state.ownHead);
   const isKnown = state.known.touch(identity) !== undefined;
-  const isNeeded = !isKnown && !state.underWay.has(identity);
+  const isNeeded = !isKnown && (isReplaceable(file) || !state.underWay.has(identity));
   const path = isNeeded || !isNative ? pathOf(fd) : '';
   if (!isNative) options.tell({ kind: 'script', sighted: { pid, state: file, path, atNs: options.nowNs() } });
   if (isNeeded) {
-    const job = newJob(newId(), fd, 'held', file, path, isNative);
-    options.tell({ kind: 'begun', id: job.id, state: file });
+    const job = newJob(newId(), fd, { source: 'held', state: file, path, openedBy: pid }, isNative);
+    options.tell({ kind: 'begun', id: job.id, state: file, openedBy: pid });
     start(state, job);
     return;
   }
@@ -152,19 +148,11 @@ function take(state: State, fd: number, pid: number, newId: () => number): void 
   closeSync(fd);
 }
 
-function newJob(id: number, fd: number, source: DigestSource, file: FileState, path: string, isNative: boolean): Job {
-  const heldSinceMs = performance.now();
+function newJob(id: number, fd: number, opened: Opened, isNative: boolean): Job {
+  const { source, state, path, openedBy } = opened;
   return {
-    id,
-    fd,
-    source,
-    state: file,
-    identity: identityKey(file),
-    path,
-    isNative,
-    heldSinceMs,
-    startedNs: 0n,
-    done: false,
+    ...{ id, fd, source, state, identity: identityKey(state), path, openedBy, isNative },
+    ...{ heldSinceMs: performance.now(), startedNs: 0n, done: false },
   };
 }
 
@@ -175,14 +163,15 @@ function start(state: State, job: Job): void {
     return;
   }
   job.startedNs = state.options.nowNs();
-  const bytes = state.options.readCached(job.fd, Number(job.state.size), job.state.fs_magic);
-  if (bytes !== undefined) {
+  const bytes = state.queue.mayRead() && state.options.readCached(job.fd, Number(job.state.size), job.state.fs_magic);
+  if (bytes) {
+    state.queue.spend(bytes.length);
     conclude(state, job, hashBytes(bytes, extrasOf(job, state.options)));
     return;
   }
   job.startedNs = 0n;
   state.underWay.set(job.identity, job);
-  (job.state.dev === state.options.rootDev ? state.inside : state.outside).add(job);
+  state.queue.add(job);
   state.sweeper ??= setInterval(() => sweep(state), SWEEP_MS);
   pump(state);
 }
@@ -202,8 +191,7 @@ function finish(state: State, job: Job, result: Reading): void {
   job.done = true;
   state.held.delete(job);
   if (state.underWay.get(job.identity) === job) state.underWay.delete(job.identity);
-  state.outside.delete(job);
-  state.inside.delete(job);
+  state.queue.remove(job);
   closeSync(job.fd);
   state.options.tell({ kind: 'read', id: job.id, reading: result });
 }
@@ -216,40 +204,30 @@ function release(state: State, job: Job, reason: DigestReason): void {
 function sweep(state: State): void {
   const overdueMs = performance.now() - HOLD_MS;
   for (const job of state.held) {
-    if (job.heldSinceMs <= overdueMs) release(state, job, job.startedNs === 0n ? 'overload' : 'timeout');
+    if (job.heldSinceMs <= overdueMs) release(state, job, whyUnread(state, job));
   }
+  pump(state);
   if (state.held.size > 0) return;
   clearInterval(state.sweeper);
   state.sweeper = undefined;
 }
 
+function whyUnread({ queue }: State, { startedNs }: Job): DigestReason {
+  if (startedNs !== 0n) return 'timeout';
+  return queue.wasLimited(HOLD_MS) ? 'rate_limited' : 'overload';
+}
+
 /** Starts what may be read now. A reading that was given up keeps its place until the disk lets go of it. */
 function pump(state: State): void {
-  while (state.reading < MAX_READING) {
-    const job = firstReadable(state.outside, state) ?? firstReadable(state.inside, state);
-    if (job === undefined) return;
-    const { dev } = job.state;
-    state.outside.delete(job);
-    state.inside.delete(job);
-    state.reading += 1;
-    state.readingByDevice.set(dev, (state.readingByDevice.get(dev) ?? 0) + 1);
+  for (let next = state.queue.next(); next !== undefined; next = state.queue.next()) {
+    const job = next;
     const chunk = state.chunks.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
     readJob(state, job, chunk).then(() => {
       state.chunks.push(chunk);
-      state.reading -= 1;
-      const left = state.readingByDevice.get(dev)! - 1;
-      if (left > 0) state.readingByDevice.set(dev, left);
-      else state.readingByDevice.delete(dev);
+      state.queue.done(job);
       pump(state);
     });
   }
-}
-
-function firstReadable(queue: ReadonlySet<Job>, { readingByDevice }: State): Job | undefined {
-  for (const job of queue) {
-    if ((readingByDevice.get(job.state.dev) ?? 0) < MAX_READING_PER_DEVICE) return job;
-  }
-  return undefined;
 }
 
 async function readJob(state: State, job: Job, chunk: Buffer): Promise<void> {
@@ -273,23 +251,34 @@ function conclude(state: State, job: Job, { failure, sha256, md5, sha1 }: HashAn
   // Silenced before the last look: whatever changes from there on either shows in it, or breaks the silence.
   if (job.isNative) options.silence(job.fd, true);
   const after = options.describe(job.fd);
-  const { source, state: before, startedNs } = job;
-  const result: Reading = { source, before, after, startedNs, sha256, md5, sha1, failure: '' };
+  const { source, state: before, startedNs, openedBy } = job;
+  const result: Reading = { source, before, after, startedNs, openedBy, sha256, md5, sha1, failure: '' };
+  state.queue.wasRead(before);
   if (isCacheable(result, options.tickNs)) state.known.set(job.identity, true);
   else if (job.isNative) options.silence(job.fd, false);
   finish(state, job, result);
 }
 
-function failedReading({ source, state, startedNs }: Job, failure: DigestReason): Reading {
-  return { source, before: state, after: undefined, startedNs, sha256: '', md5: undefined, sha1: undefined, failure };
+function failedReading({ source, state, startedNs, openedBy }: Job, failure: DigestReason): Reading {
+  const nothing = { after: undefined, sha256: '', md5: undefined, sha1: undefined };
+  return { source, before: state, startedNs, openedBy, failure, ...nothing };
 }
 
 /** fstat first: on multigrain filesystems a queried ctime makes every later change visible (Linux 6.13). */
 function look(options: DescriptorOptions, fd: number): FileState | undefined {
-  fstatSync(fd);
+  try {
+    fstatSync(fd);
+  } catch {
+    // A disk that is gone: what can be said of the file stands in memory.
+  }
   return options.describe(fd);
 }
 
+/** Empty when it is longer than the kernel shows: a page. */
 function pathOf(fd: number): string {
-  return readlinkSync(`/proc/self/fd/${fd}`, 'latin1').replace(/ \(deleted\)$/, '');
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`, 'latin1').replace(/ \(deleted\)$/, '');
+  } catch {
+    return '';
+  }
 }

@@ -2,17 +2,17 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { createLru } from '@bintrail/runtime/lru.ts';
 import type { DigestReason, DigestSource } from '@bintrail/schemas/digest-words.ts';
-import type { Told } from './descriptors.ts';
+import type { Opened, Told } from './descriptors.ts';
 import { type FileState, identityKey, inodeKey, sameContentFields } from './file-identity.ts';
-import { isCacheable, type Reading } from './reading.ts';
+import { isCacheable, isReplaceable, type Reading } from './reading.ts';
 
 export type DigestPipeline = {
   /** Takes in what the reader tells. */
   readonly tell: (told: Exclude<Told, { kind: 'script' }>) => void;
-  /** A finished reading that may answer for this file; undefined when there is none. */
-  readonly known: (file: FileState) => Reading | undefined;
+  /** A finished reading that may answer for this file as a process had it; undefined when there is none. */
+  readonly known: (file: FileState, pid: number) => Reading | undefined;
   /** Calls back when the reading under way for this file ends. False when none is. */
-  readonly whenRead: (file: FileState, callback: (reading: Reading) => void) => boolean;
+  readonly whenRead: (file: FileState, pid: number, callback: (reading: Reading) => void) => boolean;
   /**
    * Opens the program of a running process, or what its path still names, for files fanotify cannot mark and for known
    * ones whose state moved without being written. Returns why it could not.
@@ -38,15 +38,14 @@ export type PipelineOptions = {
   readonly openNamed: (path: string) => number | undefined;
 };
 
-type Request = {
-  readonly id: number;
-  readonly fd: number;
-  readonly source: DigestSource;
-  readonly state: FileState;
-  readonly path: string;
-};
+type Request = Opened & { readonly id: number; readonly fd: number };
 
-type Job = { readonly id: number; readonly state: FileState; readonly callbacks: ((reading: Reading) => void)[] };
+type Job = {
+  readonly id: number;
+  readonly state: FileState;
+  readonly openedBy: number;
+  readonly callbacks: ((reading: Reading) => void)[];
+};
 
 const CACHE_ENTRIES = 65_536;
 /**
@@ -64,8 +63,8 @@ export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
   const jobsByInode = new Map<string, Job[]>();
   let ownIds = -1;
 
-  const begin = (id: number, state: FileState) => {
-    const job: Job = { id, state, callbacks: [] };
+  const begin = (id: number, state: FileState, openedBy: number) => {
+    const job: Job = { id, state, openedBy, callbacks: [] };
     const key = inodeKey(state);
     jobs.set(id, job);
     jobsByInode.set(key, [...(jobsByInode.get(key) ?? []), job]);
@@ -89,12 +88,12 @@ export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
     const reading = cache.touch(inodeKey(file));
     return reading !== undefined && identityKey(reading.before) === identityKey(file) ? reading : undefined;
   };
-  const known = (file: FileState): Reading | undefined => {
-    const readings = recent.touch(inodeKey(file)) ?? [];
+  const known = (file: FileState, pid: number): Reading | undefined => {
+    const readings = (recent.touch(inodeKey(file)) ?? []).filter(mayAnswer(file, pid));
     return cached(file) ?? readings.findLast((reading) => sameContentFields(reading.before, file)) ?? readings.at(-1);
   };
-  const whenRead = (file: FileState, callback: (reading: Reading) => void) => {
-    const candidates = jobsByInode.get(inodeKey(file)) ?? [];
+  const whenRead = (file: FileState, pid: number, callback: (reading: Reading) => void) => {
+    const candidates = (jobsByInode.get(inodeKey(file)) ?? []).filter(mayAnswer(file, pid));
     const job = candidates.findLast((one) => sameContentFields(one.state, file)) ?? candidates.at(-1);
     job?.callbacks.push(callback);
     return job !== undefined;
@@ -104,35 +103,42 @@ export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
     const id = ownIds--;
     const earlier = cache.get(inodeKey(file));
     if (typeof opened === 'object') {
-      begin(id, opened.state);
-      options.read({ id, ...opened, path });
+      begin(id, opened.state, running.pid);
+      options.read({ id, ...opened, path, openedBy: running.pid });
     } else if (earlier !== undefined && sameContentFields(earlier.before, file)) {
       // Gone before it could be read again: what it was before only its metadata moved.
-      begin(id, file);
+      begin(id, file, running.pid);
       queueMicrotask(() => finish(id, { ...earlier, after: earlier.before }));
     } else return opened;
     return undefined;
   };
   return {
-    tell: (told) => (told.kind === 'begun' ? begin(told.id, told.state) : finish(told.id, told.reading)),
+    tell: (told) => (told.kind === 'begun' ? begin(told.id, told.state, told.openedBy) : finish(told.id, told.reading)),
     ...{ known, whenRead },
-    offerRunning: (pid, file, path) => offer({ link: `/proc/${pid}/exe`, source: 'exe' }, file, path),
+    offerRunning: (pid, file, path) => offer({ pid, link: `/proc/${pid}/exe`, source: 'exe' }, file, path),
     offerMapped: (pid, from, to, file, path) => {
       const link = `/proc/${pid}/map_files/${from.toString(16)}-${to.toString(16)}`;
-      return offer({ link, source: 'map_files' }, file, path);
+      return offer({ pid, link, source: 'map_files' }, file, path);
     },
   };
 }
 
-type Opened = { readonly fd: number; readonly source: DigestSource; readonly state: FileState };
+/** Where another filesystem may have taken the place of this one, only what the very process had opened is of its file. */
+const mayAnswer =
+  (file: FileState, pid: number) =>
+  ({ openedBy }: { readonly openedBy: number }): boolean =>
+    openedBy === pid || !isReplaceable(file);
+
+type Shown = { readonly fd: number; readonly source: DigestSource; readonly state: FileState };
 
 /** The link by which a process shows a file that it runs or has mapped (proc_pid_map_files(5)). */
-type Running = { readonly link: string; readonly source: DigestSource };
+type Running = { readonly pid: number; readonly link: string; readonly source: DigestSource };
 
-function openAgain(options: PipelineOptions, running: Running, file: FileState, path: string): Opened | DigestReason {
+function openAgain(options: PipelineOptions, running: Running, file: FileState, path: string): Shown | DigestReason {
   const shown = openFile(running.link);
   const first = typeof shown === 'number' ? described(options, shown, running.source, file) : shown;
-  if (typeof first === 'object') return first;
+  // What the path names by now may be another filesystem's.
+  if (typeof first === 'object' || isReplaceable(file)) return first;
   const named = options.openNamed(path);
   if (named === undefined) return first;
   const state = options.describe(named);
@@ -143,7 +149,7 @@ function openAgain(options: PipelineOptions, running: Running, file: FileState, 
 }
 
 /** Owns the descriptor; closes it when it is another file's. */
-function described(options: PipelineOptions, fd: number, source: DigestSource, file: FileState): Opened | DigestReason {
+function described(options: PipelineOptions, fd: number, source: DigestSource, file: FileState): Shown | DigestReason {
   const state = options.describe(fd);
   if (state !== undefined && inodeKey(state) === inodeKey(file)) return { fd, source, state };
   closeSync(fd);

@@ -142,7 +142,8 @@ type Asker = Pick<Asked, 'pid' | 'mnt_ns' | 'container_id'>;
 /** As for an exec of this very moment, so that the answer is there before the old one has lost its worth. */
 function askAgain({ files, packagesOf, nowNs, onFatal }: ExecColumnsOptions, file: KnownFile, asker: Asker): void {
   const { reading } = file;
-  const [executed, path] = [{ file: reading.before, tsNs: nowNs() }, latin1(file.path)];
+  const executed = { file: reading.before, tsNs: nowNs(), pid: asker.pid };
+  const path = latin1(file.path);
   const evidence = evidenceFrom(executed, reading, 0n, () => false);
   const flags = reading.before.flags & ~NAMELESS;
   packagesOf({ ...executed, ...asker, path, flags, image: '' }, evidence, reading)

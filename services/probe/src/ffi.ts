@@ -78,6 +78,8 @@ export function loadLibbpf() {
     findProgram: libbpf.func('void *bpf_object__find_program_by_name(void *object, const char *name)'),
     findMapFd: libbpf.func('int bpf_object__find_map_fd_by_name(void *object, const char *name)'),
     findMap: libbpf.func('void *bpf_object__find_map_by_name(void *object, const char *name)'),
+    setMaxEntries: libbpf.func('int bpf_map__set_max_entries(void *map, uint32_t count)'),
+    initialValue: libbpf.func('void *bpf_map__initial_value(void *map, uint8_t *size)'),
     reuseMap: libbpf.func('int bpf_map__reuse_fd(void *map, int fd)'),
     programFd: libbpf.func('int bpf_program__fd(void *program)'),
     attach: libbpf.func('void *bpf_program__attach(void *program)'),

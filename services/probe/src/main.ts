@@ -98,6 +98,7 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
   const config = readConfig(process.env, {
     node: setting('BINTRAIL_NODE', text, hostname()),
     maxFileBytes: setting('BINTRAIL_MAX_FILE_SIZE', sizeBytes, 1024 ** 3),
+    hashRate: setting('BINTRAIL_HASH_RATE', sizeBytes, 0),
     censusFolder: setting('BINTRAIL_CENSUS', text, CENSUS_FOLDER),
     hooks: setting('BINTRAIL_HOOKS', oneOf(...HOOK_SETTINGS), 'auto'),
     sockets: setting('BINTRAIL_CONTAINER_SOCKETS', containerSockets, DEFAULT_SOCKETS),
@@ -118,7 +119,8 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
     ...{ censusObjectPath: CENSUS_OBJECT, censusFolder: config.censusFolder },
     ...{ lsmObjectPath: LSM_OBJECT, hooks: config.hooks },
     ...{ bpfObjectPath: BPF_OBJECT, node: config.node, boot: readBootId() },
-    ...{ maxFileBytes: config.maxFileBytes, containerSources: openSources(config.sockets, pods), pods },
+    ...{ maxFileBytes: config.maxFileBytes, maxHashBytesPerS: config.hashRate || undefined },
+    ...{ containerSources: openSources(config.sockets, pods), pods },
     ...{ userName: localUserNames(), redact: redactArguments, log },
     ...{ publish: outbox.publish, outboxDepth: outbox.depth },
     maxWaitingBytes: Math.min(MAX_WAITING_BYTES, outboxBytes),

@@ -43,10 +43,20 @@ export function createMarks({ libc, fanotify, describe, log }: MarksOptions): Ma
   const recent = createLru<string, number>(MAX_RECENT);
   const refused = new Set<string>();
 
+  // A mount point below a server that does not answer would never be found: the kernel knows the others by heart.
+  const markNamed = (mountPoint: string): boolean => {
+    const fd = openNamed(libc, mountPoint);
+    if (fd === undefined) return false;
+    try {
+      return fanotify.mark(`/proc/self/fd/${fd}`);
+    } finally {
+      closeSync(fd);
+    }
+  };
   const markMounts = () => {
     overlays ??= testOverlayMarks(libc);
     const mounts = mountsToMark(parseMountInfo(readFileSync('/proc/self/mountinfo', 'latin1')), overlays?.own ?? true);
-    const done = mounts.filter(({ mountPoint }) => fanotify.mark(mountPoint));
+    const done = mounts.filter(({ mountPoint }) => markNamed(mountPoint));
     marks = done.length;
     for (const { mountPoint, type } of mounts) {
       if (done.some((mount) => mount.mountPoint === mountPoint) || refused.has(mountPoint)) continue;

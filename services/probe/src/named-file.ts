@@ -1,4 +1,6 @@
+import { closeSync } from 'node:fs';
 import type { Libc } from './ffi.ts';
+import { type FileState, inodeKey } from './file-identity.ts';
 
 // include/uapi/linux/openat2.h, include/uapi/asm-generic/fcntl.h; openat2 is 437 on every architecture.
 const OPENAT2 = 437;
@@ -21,4 +23,17 @@ export function openNamed(libc: Libc, path: string, root?: number): number | und
   const name = Buffer.from(`${path}\0`, 'latin1');
   const fd = Number(libc.openat2(OPENAT2, root ?? AT_FDCWD, name, how, how.byteLength));
   return fd < 0 ? undefined : fd;
+}
+
+/** Whether a path of our own view names this very file, as far as can be told without waiting. */
+export type NamesFile = (path: string, file: FileState) => boolean;
+
+export function createNamesFile(libc: Libc, describe: (fd: number) => FileState | undefined): NamesFile {
+  return (path, file) => {
+    const named = openNamed(libc, path);
+    if (named === undefined) return false;
+    const state = describe(named);
+    closeSync(named);
+    return state !== undefined && inodeKey(state) === inodeKey(file);
+  };
 }

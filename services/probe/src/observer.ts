@@ -108,10 +108,9 @@ export function createObserver(options: ObserverOptions): Observer {
       .catch(options.onFatal);
   };
   const onReading = (subject: Subject, reading: Reading) => {
-    const executed = { file: subject.file, tsNs: subject.tsNs };
-    const evidence = evidenceFrom(executed, reading, options.tickNs, subject.stillRuns);
+    const evidence = evidenceFrom(subject, reading, options.tickNs, subject.stillRuns);
     const another = (later: Reading) => {
-      const found = evidenceFrom(executed, later, options.tickNs, subject.stillRuns);
+      const found = evidenceFrom(subject, later, options.tickNs, subject.stillRuns);
       if (STRONG.includes(found.digest_strength as DigestStrength)) resolve(subject, found, later);
       else resolve(subject, evidence, reading);
     };
@@ -127,14 +126,14 @@ export function createObserver(options: ObserverOptions): Observer {
       Object.assign(row, options.writerOf(file));
       addWriter(options.describeWriter, row, place);
     }
-    if (options.pipeline.whenRead(file, (reading) => onReading(subject, reading))) return;
-    const known = options.pipeline.known(file);
+    if (options.pipeline.whenRead(file, subject.pid, (reading) => onReading(subject, reading))) return;
+    const known = options.pipeline.known(file, subject.pid);
     if (known !== undefined) return onReading(subject, known);
     const measured = measuredEvidence(options, subject);
     if (measured?.digest_strength === 'exact') return resolve(subject, measured, undefined);
     const failure = subject.offer();
     if (failure !== undefined) resolve(subject, measured ?? noDigest(failure), undefined);
-    else options.pipeline.whenRead(file, (reading) => onReading(subject, reading));
+    else options.pipeline.whenRead(file, subject.pid, (reading) => onReading(subject, reading));
   };
 
   const onExec = (row: Row<'exec'>, nowNs: bigint) => {
@@ -175,7 +174,7 @@ function isWorthAnother(subject: Subject, { digest_strength, digest_reason }: Ev
 }
 
 function readAgain(pipeline: DigestPipeline, subject: Subject, callback: (reading: Reading) => void): boolean {
-  return subject.offer() === undefined && pipeline.whenRead(subject.file, callback);
+  return subject.offer() === undefined && pipeline.whenRead(subject.file, subject.pid, callback);
 }
 
 /** Adds what user space knows: whose it is, the parent's path, and arguments fit to leave the machine. */

@@ -1,6 +1,7 @@
 /** The package databases the probe asks: the host's, and those of the containers on it. */
 import { existsSync } from 'node:fs';
 import type { Log } from '@bintrail/runtime/log.ts';
+import type { NamesFile } from './named-file.ts';
 import { openDpkg } from './package-evidence/dpkg.ts';
 import { createPackageReader } from './package-evidence/package-reader.ts';
 import {
@@ -19,10 +20,12 @@ export type Packages = {
 };
 
 /** Reads the host's database where it is dpkg's, so that the first programs need not wait for it. */
-export async function openPackages(describeProgramFd: number, log: Log): Promise<Packages> {
+export async function openPackages(describeProgramFd: number, namesFile: NamesFile, log: Log): Promise<Packages> {
   const reader = createPackageReader({ describeProgramFd }, log);
   const containers = createContainerOwners(reader.ask);
-  const ofHost = existsSync('/var/lib/dpkg/status') ? await openHostDpkg() : createForeignHostOwners(reader.ask);
+  const ofHost = existsSync('/var/lib/dpkg/status')
+    ? await openHostDpkg(namesFile)
+    : createForeignHostOwners(reader.ask);
   return {
     ownersOf: (asked) => (asked.container_id === '' ? ofHost(asked) : containers.ownersOf(asked)),
     noteProcess: containers.noteProcess,
@@ -30,8 +33,8 @@ export async function openPackages(describeProgramFd: number, log: Log): Promise
   };
 }
 
-async function openHostDpkg(): Promise<OwnersOf> {
+async function openHostDpkg(namesFile: NamesFile): Promise<OwnersOf> {
   const dpkg = openDpkg('/');
   await dpkg.ownersOf('/');
-  return createHostOwners(dpkg);
+  return createHostOwners(dpkg, namesFile);
 }

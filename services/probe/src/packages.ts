@@ -1,11 +1,11 @@
 /** What a package database says of a path and the bytes that ran from it: the host's own, or that of a container's root. */
-import { statSync } from 'node:fs';
 import { Transient } from '@bintrail/runtime/errors.ts';
 import { createLru } from '@bintrail/runtime/lru.ts';
 import type { PackageMatch } from '@bintrail/schemas/digest-words.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import { type FileState, identityKey, inodeKey } from './file-identity.ts';
 import { isRemoteMagic } from './mounts.ts';
+import type { NamesFile } from './named-file.ts';
 import type { Answer, Question } from './package-evidence/container-packages.ts';
 import type { DpkgDatabase } from './package-evidence/dpkg.ts';
 import { type Algorithm, compare, type Digests, type Owner } from './package-evidence/evidence.ts';
@@ -89,12 +89,12 @@ const ANSWER_MS = 2_500;
  * Asks the host's database once for many runs of one file. What was answered for a path holds for that very state of the
  * file only, so an upgrade is asked for anew, and not for long. Nobody's while the database cannot be read for want of
  * descriptors or memory: evidence is optional, the event is not. A service with a root directory of its own has other
- * files at that path, and is told apart by the inode.
+ * files at that path, and is told apart by the inode; nobody is asked who would have to be waited for.
  */
-export function createHostOwners(database: DpkgDatabase): OwnersOf {
+export function createHostOwners(database: DpkgDatabase, namesFile: NamesFile): OwnersOf {
   const answers = createLru<string, { readonly owners: readonly Owner[]; readonly atMs: number }>(MAX_ANSWERS);
   return async ({ path, file }) => {
-    if (!namesInode(path, file.ino)) return [];
+    if (!namesFile(path, file)) return [];
     const key = `${identityKey(file)} ${path}`;
     const known = answers.touch(key);
     if (known !== undefined && performance.now() - known.atMs < ANSWER_MS) return known.owners;
@@ -169,8 +169,4 @@ export function createContainerOwners(ask: (question: Question) => Promise<Answe
 
 function ownersFrom({ outcome, owners }: Answer): readonly Owner[] | 'unread' {
   return outcome === 'answered' ? owners : 'unread';
-}
-
-function namesInode(path: string, ino: bigint): boolean {
-  return statSync(Buffer.from(path, 'latin1'), { bigint: true, throwIfNoEntry: false })?.ino === ino;
 }

@@ -18,7 +18,7 @@ import { chooseHooks, type HookSetting, type Hooks } from './hooks.ts';
 import { hostMountNamespace } from './host.ts';
 import type { Pods, PodsStatus } from './kubernetes/pods.ts';
 import { createMarks, type Marks } from './marks.ts';
-import { openNamed } from './named-file.ts';
+import { createNamesFile, openNamed } from './named-file.ts';
 import type { Observer } from './observer.ts';
 import { openPackages } from './open-packages.ts';
 import { packageColumns } from './packages.ts';
@@ -27,6 +27,7 @@ import { type Reader, startReader } from './reader.ts';
 import { openRecordBuffer } from './record-buffer.ts';
 import { createRecordPath } from './record-path.ts';
 import { stillRuns } from './records.ts';
+import type { RepeatFilter } from './repeat-filter.ts';
 import { createReporter, newTally, type Report } from './report.ts';
 import { createRuntimeSetup } from './runtime-setup.ts';
 import { createOpenedByPid } from './scripts.ts';
@@ -53,6 +54,10 @@ export type ProbeOptions = {
   readonly redact: Redact;
   readonly log: Log;
   readonly maxFileBytes: number;
+  /** Bytes that may be read for digests in a second; by default as many as can. */
+  readonly maxHashBytesPerS?: number | undefined;
+  /** What the kernel side leaves out as told before; by default as the object has it. */
+  readonly repeatFilter?: RepeatFilter;
   /** Who is asked for the names of containers; nobody by default. They are closed with the probe. */
   readonly containerSources?: readonly ContainerSource[];
   /** The API server, where there is one to ask: it is what those sources were given, and is closed with the probe. */
@@ -97,6 +102,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const bpf = loadBpfObject(libbpf, libc, options.bpfObjectPath, {
     censusFd: isCounting(census) ? census.countsFd : undefined,
     trampolines: options.hooks !== 'tracepoint',
+    filter: options.repeatFilter,
   });
   const hooks = chooseHooks(options.hooks, libbpf, libc, options.lsmObjectPath);
   const fanotify = openFanotify(libc);
@@ -105,7 +111,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const clock = openClock(libc);
   const failure = Promise.withResolvers<never>();
   const tally = newTally();
-  const packages = await openPackages(bpf.describeProgramFd, options.log);
+  const packages = await openPackages(bpf.describeProgramFd, createNamesFile(libc, bpf.describe), options.log);
   const out = createEventsOut({
     ...{ node: options.node, boot: options.boot, probeEpoch: clock.nowNs() / 1_000_000n, publish: options.publish },
     maxWaitingBytes: options.maxWaitingBytes,
@@ -115,7 +121,8 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const nextSeq = createStreams();
   const opened = createOpenedByPid();
   const reader: Reader = startReader({
-    ...{ libc, bpf, fanotifyFd: fanotify.fd, tickNs: clock.tickNs, maxFileBytes: options.maxFileBytes },
+    ...{ libc, bpf, fanotifyFd: fanotify.fd, tickNs: clock.tickNs },
+    ...{ maxFileBytes: options.maxFileBytes, maxBytesPerS: options.maxHashBytesPerS },
     onTold: (told) => (told.kind === 'script' ? opened.remember(told.sighted) : pipeline.tell(told)),
     onFatal: failure.reject,
   });

@@ -1,16 +1,11 @@
 /** What the probe's main thread and its reader say to each other. */
-import type { DigestSource } from '@bintrail/schemas/digest-words.ts';
-import type { Told } from './descriptors.ts';
-import type { FileState } from './file-identity.ts';
+import type { Opened, Told } from './descriptors.ts';
 
 /** Descriptors go by number: they belong to the process, and whoever gets the number owns it from then on. */
 export type ToReader =
   /** Asks for `passed` once the queue was seen empty after this. */
   | { readonly kind: 'fence'; readonly id: number }
-  | ({ readonly kind: 'read'; readonly id: number; readonly fd: number; readonly source: DigestSource } & {
-      readonly state: FileState;
-      readonly path: string;
-    })
+  | ({ readonly kind: 'read'; readonly id: number; readonly fd: number } & Opened)
   | { readonly kind: 'close' };
 
 export type FromReader = Told | { readonly kind: 'passed'; readonly id: number };
@@ -20,6 +15,7 @@ export type ReaderData = {
   readonly describeProgramFd: number;
   readonly tickNs: bigint;
   readonly maxFileBytes: number;
+  readonly maxBytesPerS: number | undefined;
   readonly maxHeld: number;
   readonly rootDev: number;
   /** One 64-bit number each, by FIGURES. */

@@ -10,8 +10,7 @@ import { openClock } from './clock.ts';
 import { createDescriptors, type Descriptors } from './descriptors.ts';
 import { createQueueReader, MAX_EVENTS, silenceFile } from './fanotify.ts';
 import { loadLibbpf, loadLibc } from './ffi.ts';
-import { type FileState, inodeKey } from './file-identity.ts';
-import { openNamed } from './named-file.ts';
+import { createNamesFile } from './named-file.ts';
 import { FIGURES, type FromReader, type ReaderData, type ToReader } from './reader-messages.ts';
 import { EPOLLIN, openWakeup } from './wakeup.ts';
 
@@ -49,17 +48,16 @@ function tell(message: FromReader): void {
 
 const describe = descriptorProgram(loadLibbpf(), libc, data.describeProgramFd);
 
-function namesFile(path: string, file: FileState): boolean {
-  const named = openNamed(libc, path);
-  if (named === undefined) return false;
-  const state = describe(named);
-  closeSync(named);
-  return state !== undefined && inodeKey(state) === inodeKey(file);
-}
-
 const descriptors: Descriptors = createDescriptors({
-  ...{ describe, namesFile },
-  ...{ nowNs: clock.nowNs, tickNs: data.tickNs, maxFileBytes: data.maxFileBytes, rootDev: data.rootDev, tell },
+  ...{ describe, namesFile: createNamesFile(libc, describe) },
+  ...{
+    nowNs: clock.nowNs,
+    tickNs: data.tickNs,
+    maxFileBytes: data.maxFileBytes,
+    maxBytesPerS: data.maxBytesPerS,
+    rootDev: data.rootDev,
+    tell,
+  },
   readCached: createCachedReader(libc),
   silence: (fd, silent) => silenceFile(libc, data.fanotifyFd, fd, silent),
   onReleased: () => Atomics.add(figures, FIGURES.released, 1n),
@@ -96,7 +94,7 @@ async function drainAll(): Promise<void> {
 }
 
 port.on('message', (message: ToReader) => {
-  if (message.kind === 'read') descriptors.read(message.id, message.fd, message.source, message.state, message.path);
+  if (message.kind === 'read') descriptors.read(message.id, message.fd, message);
   else if (message.kind === 'close') {
     closing = true;
     libc.write(bell, new BigUint64Array([1n]), 8);

@@ -24,6 +24,7 @@ export type ReaderOptions = {
   readonly fanotifyFd: number;
   readonly tickNs: bigint;
   readonly maxFileBytes: number;
+  readonly maxBytesPerS: number | undefined;
   readonly onTold: (told: Told) => void;
   readonly onFatal: (error: unknown) => void;
 };
@@ -44,7 +45,7 @@ export function startReader(options: ReaderOptions): Reader {
   let nextFence = 0;
   const workerData: ReaderData = {
     ...{ fanotifyFd: options.fanotifyFd, describeProgramFd: options.bpf.describeProgramFd },
-    ...{ tickNs: options.tickNs, maxFileBytes: options.maxFileBytes },
+    ...{ tickNs: options.tickNs, maxFileBytes: options.maxFileBytes, maxBytesPerS: options.maxBytesPerS },
     ...{ maxHeld: descriptorBudget(options.libc), rootDev: rootDevice(options.bpf) },
     figures: figures.buffer as SharedArrayBuffer,
   };

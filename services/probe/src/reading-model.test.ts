@@ -97,7 +97,7 @@ function play({ isFine, lateNs, events }: History): { runs: Run[]; reads: Read[]
     exec: (_, lasts) => {
       const untilNs = kernel.nowNs + lasts;
       kernel.runsUntilNs = untilNs > kernel.runsUntilNs ? untilNs : kernel.runsUntilNs;
-      runs.push({ file: describe(kernel, -1), tsNs: kernel.nowNs, content: kernel.content, untilNs });
+      runs.push({ file: describe(kernel, -1), pid: 1, tsNs: kernel.nowNs, content: kernel.content, untilNs });
     },
     read: (careful, lasts) => {
       if (careful) kernel.isQueried = true;
@@ -118,6 +118,7 @@ function play({ isFine, lateNs, events }: History): { runs: Run[]; reads: Read[]
           sha256: `${content}`,
           before,
           startedNs,
+          openedBy: 2,
         } as const;
         reads.push({ ...reading, after: describe(now, 0), content, endNs: now.nowNs });
         return true;

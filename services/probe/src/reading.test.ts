@@ -6,6 +6,7 @@ import { evidenceFrom, isCacheable, isSettled, type Reading } from './reading.ts
 
 const TICK_NS = 4_000_000n;
 const CHANGED_NS = 1_000_000_000_000n;
+const PID = 77;
 const LONG_AFTER_NS = CHANGED_NS + 10n * TICK_NS;
 
 const running: FileState = {
@@ -21,6 +22,7 @@ function readingOf(change: Partial<Reading> = {}): Reading {
       before: idle,
       after: idle,
       startedNs: LONG_AFTER_NS,
+      openedBy: PID,
       sha256: 'd'.repeat(32),
       md5: undefined,
       sha1: undefined,
@@ -31,7 +33,7 @@ function readingOf(change: Partial<Reading> = {}): Reading {
 }
 
 function strengthOf(file: FileState, tsNs: bigint, reading: Reading, runs = false): string {
-  const evidence = evidenceFrom({ file, tsNs }, reading, TICK_NS, () => runs);
+  const evidence = evidenceFrom({ file, tsNs, pid: PID }, reading, TICK_NS, () => runs);
   assert.equal(evidence.sha256 === '', evidence.digest_reason !== '', 'a digest or a reason, never both');
   return evidence.digest_strength || evidence.digest_reason;
 }
@@ -112,6 +114,8 @@ test('only readings that can answer for a later exec are cached', () => {
     ),
     true,
   );
+  const loop = { ...idle, dev: 7 << 20 };
+  assert.equal(isCacheable(readingOf({ before: loop, after: loop }), TICK_NS), false, 'an image can be changed');
 });
 
 test('on tmpfs, where writes may leave no trace, only a program that still runs is sure', () => {
@@ -124,17 +128,30 @@ test('on tmpfs, where writes may leave no trace, only a program that still runs 
   }
 });
 
-test('what was read some time before under a device number that is used again is not exact', () => {
+test('under a device number that is used again only the reading of the very process is exact, and not for long', () => {
   const second = 1_000_000_000n;
-  const [exec, file] = [
-    { ...running, dev: 7 << 20, generation: 0 },
-    { ...idle, dev: 7 << 20, generation: 0 },
-  ];
-  const reading = readingOf({ before: file, after: file });
-  assert.equal(strengthOf(exec, LONG_AFTER_NS + second - 1n, reading), 'exact', 'the reading for this very exec');
-  assert.equal(strengthOf(exec, LONG_AFTER_NS + second, reading), 'racy');
-  const generations = { before: { ...file, generation: 3 }, after: { ...file, generation: 3 } };
-  assert.equal(strengthOf({ ...exec, generation: 3 }, LONG_AFTER_NS + second, readingOf(generations)), 'exact');
+  for (const device of [
+    { dev: 7 << 20, generation: 0 },
+    { dev: 7 << 20, generation: 3 },
+    { dev: 40, generation: 0 },
+  ]) {
+    const [exec, file] = [
+      { ...running, ...device },
+      { ...idle, ...device },
+    ];
+    const reading = readingOf({ before: file, after: file });
+    assert.equal(
+      strengthOf(exec, LONG_AFTER_NS + 2n * second - 1n, reading),
+      'exact',
+      'the reading for this very exec',
+    );
+    assert.equal(strengthOf(exec, LONG_AFTER_NS + 2n * second, reading), 'vanished');
+    const byAnother = { ...reading, openedBy: PID + 1 };
+    assert.equal(strengthOf(exec, LONG_AFTER_NS, byAnother), 'vanished', 'perhaps of another filesystem');
+  }
+  const anonymous = { dev: 40, generation: 3 };
+  const reading = readingOf({ before: { ...idle, ...anonymous }, after: { ...idle, ...anonymous }, openedBy: 1 });
+  assert.equal(strengthOf({ ...running, ...anonymous }, LONG_AFTER_NS + second, reading), 'exact');
 });
 
 test('a running program proves nothing where the kernel did not deny writing to it', () => {

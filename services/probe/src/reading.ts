@@ -12,6 +12,8 @@ export type Reading = {
   /** Missing when the descriptor was not read to its end. */
   readonly after: FileState | undefined;
   readonly startedNs: bigint;
+  /** The process that had the file opened, or whose link was followed: of the filesystem that this one saw. */
+  readonly openedBy: number;
   readonly sha256: string;
   readonly md5: string | undefined;
   readonly sha1: string | undefined;
@@ -55,28 +57,32 @@ export function isCacheable(reading: Reading, tickNs: bigint): boolean {
     before.writecount <= 0 &&
     after.writecount <= 0 &&
     isSettled(before, reading.startedNs, tickNs) &&
-    !isAnonymousDevice(before)
+    !isReplaceable(before)
   );
 }
 
 /**
- * Device numbers of anonymous (major 0) and loop (major 7) devices are reused at once; without a generation nothing
- * else tells one such filesystem's inode from the next one's.
+ * Device numbers of anonymous (major 0) and loop (major 7) devices are reused at once. Without a generation nothing else
+ * tells one such filesystem's inode from the next one's; of a loop device not even that, as its image is a file that can
+ * be changed, inodes and all, before it is mounted again.
  */
-function isAnonymousDevice(file: FileState): boolean {
-  const major = file.dev >>> 20;
-  return (major === 0 || major === 7) && file.generation === 0;
+export function isReplaceable({ dev, generation }: FileState): boolean {
+  const major = dev >>> 20;
+  return major === 7 || (major === 0 && generation === 0);
 }
 
-/** Sooner no other filesystem takes the place of the one that a program has just been opened on. */
-const REMOUNT_NS = 1_000_000_000n;
+/** For so long a descriptor is held (HOLD_MS): a reading that began later or earlier was not of this exec. */
+const ONE_EXEC_NS = 2_000_000_000n;
 
-/** False when the reading may be of an earlier filesystem under the same device number. */
-function isOneFilesystem(exec: Executed, { before, startedNs }: Reading): boolean {
-  return !isAnonymousDevice(before) || exec.tsNs - startedNs < REMOUNT_NS;
+/** False when the reading may be of another filesystem under the same device number. */
+function isOneFilesystem({ pid, tsNs }: Executed, { before, startedNs, openedBy }: Reading): boolean {
+  if (!isReplaceable(before)) return true;
+  const apartNs = tsNs - startedNs;
+  return openedBy === pid && apartNs < ONE_EXEC_NS && apartNs > -ONE_EXEC_NS;
 }
 
-export type Executed = { readonly file: FileState; readonly tsNs: bigint };
+/** `pid` is the process that ran or mapped the file. */
+export type Executed = { readonly file: FileState; readonly tsNs: bigint; readonly pid: number };
 
 /**
  * The evidence a reading gives for one exec. Between the two nothing may have changed unseen: the earlier of them must
@@ -89,6 +95,7 @@ export function evidenceFrom(exec: Executed, reading: Reading, tickNs: bigint, s
   if (reading.failure !== '') return noDigest(reading.failure);
   if (after === undefined || !sameContentFields(before, after)) return noDigest('changed');
   if (!sameContentFields(exec.file, before)) return noDigest('changed');
+  if (!isOneFilesystem(exec, reading)) return noDigest('vanished');
   const source = reading.startedNs < exec.tsNs ? 'cache' : reading.source;
   const digest = { sha256: reading.sha256, digest_source: source, digest_reason: '' } as const;
   if (Math.max(exec.file.writecount, before.writecount, after.writecount) > 0) {
@@ -98,7 +105,7 @@ export function evidenceFrom(exec: Executed, reading: Reading, tickNs: bigint, s
   const readAfter = reading.startedNs >= exec.tsNs;
   const wouldShow =
     isSettled(exec.file, exec.tsNs, tickNs) && (readAfter || isSettled(before, reading.startedNs, tickNs));
-  if (unchanged && wouldShow && isOneFilesystem(exec, reading)) return { ...digest, digest_strength: 'exact' };
+  if (unchanged && wouldShow) return { ...digest, digest_strength: 'exact' };
   if (readAfter && exec.file.writecount < 0 && stillRuns()) return { ...digest, digest_strength: 'alive' };
   return { ...digest, digest_strength: unchanged ? 'racy' : 'metadata' };
 }

@@ -35,7 +35,7 @@ export const EXEC = blankRow(exec, {
   ...{ cgroup_path: '/system.slice/cron.service', argv: 'bash\0-l\0', argc: 2, argv_bytes: 8 },
 });
 export const READING: Reading = {
-  ...{ source: 'held', before: EXEC, after: EXEC, startedNs: READ, sha256: 'd'.repeat(32), md5: 'x' },
+  ...{ source: 'held', before: EXEC, after: EXEC, startedNs: READ, openedBy: 10, sha256: 'd'.repeat(32), md5: 'x' },
   ...{ sha1: undefined, failure: '' },
 };
 
@@ -44,7 +44,10 @@ export type ExecRow = Row<'exec'>;
 /** A path whose pipeline has read the one file, and what came out of it. */
 export function openPath(context: TestContext, reading = READING) {
   const rows: Record<string, unknown>[] = [];
-  const state = { asked: 0, undecodable: 0, nowMs: 1_000, package: BASH, inContainer: NO_PACKAGE };
+  const state = {
+    ...{ asked: 0, undecodable: 0, nowMs: 1_000, package: BASH, inContainer: NO_PACKAGE },
+    sent: {} as Record<string, number>,
+  };
   /** Mount namespaces in which the program can wait, as the kernel was told. */
   const toldIn: number[] = [];
   context.mock.method(performance, 'now', () => state.nowMs);
@@ -55,6 +58,8 @@ export function openPath(context: TestContext, reading = READING) {
         const decoded = decodeBatch(value);
         assert.ok(decoded.ok);
         rows.push(...rowsOf(decoded.batch));
+        const { type, rows: count } = decoded.batch;
+        state.sent[type] = (state.sent[type] ?? 0) + count;
       }
     },
     onFatal: (error) => {
@@ -65,7 +70,7 @@ export function openPath(context: TestContext, reading = READING) {
     ...{ tell: () => {}, whenRead: () => false, offerRunning: () => 'vanished', offerMapped: () => 'vanished' },
     known: (file) => (identityKey(file) === identityKey(reading.before) ? reading : undefined),
   };
-  const { observer, intake } = createRecordPath({
+  const { observer, intake, takeCode, changes } = createRecordPath({
     ...{
       pipeline,
       out,
@@ -135,7 +140,14 @@ export function openPath(context: TestContext, reading = READING) {
     Object.assign(records, { count: 0, usedBytes: 0 });
     return drained();
   };
-  return { state, toldIn, take, takeKnown, takeExecs, takeLongWay };
+  /** The same of the ring for code; what is told of files waits for nothing. */
+  const takeFromCode = async (...taken: readonly Uint8Array[]) => {
+    for (const bytes of taken) put(bytes);
+    takeCode(records, 0n, RUN);
+    changes.finish();
+    return drained();
+  };
+  return { state, toldIn, take, takeKnown, takeExecs, takeLongWay, takeFromCode };
 }
 
 export function execRecord(facts: Partial<ExecRow>): Uint8Array {

@@ -58,6 +58,8 @@ const MAX_ARGV_BYTES = 8_191;
 
 /** Whether this process image is still running its file, and nobody may write to it. */
 export function stillRuns(bpf: BpfObject, row: Row<'exec'>): boolean {
+  // Mostly it is gone, and an iterator waits for a millisecond.
+  if (!isThere(row.pid)) return false;
   return bpf.snapshot(row.pid).some((record) => {
     const now = decodeExec(record);
     return (
@@ -68,4 +70,13 @@ export function stillRuns(bpf: BpfObject, row: Row<'exec'>): boolean {
       now.writecount < 0
     );
   });
+}
+
+/** Whether some process has this id: kill(2) with no signal. EPERM says so too. */
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
 }

@@ -52,7 +52,7 @@ export function createRuntimeSetup({ hostMounts, openNamed, describe, known }: S
     if (identityKey(runtime) === identityKey(row)) return true;
     return ({ sha256, digest_strength }) => {
       if (!STRONG.includes(digest_strength as DigestStrength)) return false;
-      const reading = known(runtime);
+      const reading = known(runtime, row.pid);
       const isOfIt = reading !== undefined && identityKey(reading.before) === identityKey(runtime);
       return isOfIt && reading.failure === '' && reading.sha256 === sha256;
     };

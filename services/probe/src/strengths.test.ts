@@ -86,6 +86,7 @@ async function read(path: string, during: () => void = () => {}): Promise<Readin
   const cached = createCachedReader(libc!);
   const descriptors = createDescriptors({
     ...{ describe: bpf.describe, nowNs: clock!.nowNs, tickNs: clock!.tickNs, maxFileBytes: 1 << 30, rootDev: 0 },
+    maxBytesPerS: undefined,
     readCached: (...file) => {
       during();
       return cached(...file);
@@ -99,7 +100,7 @@ async function read(path: string, during: () => void = () => {}): Promise<Readin
 
 function strength({ file, tsNs, child }: Run, reading: Reading): string {
   const stillRuns = () => child.exitCode === null && child.signalCode === null;
-  const evidence = evidenceFrom({ file, tsNs }, reading, clock!.tickNs, stillRuns);
+  const evidence = evidenceFrom({ file, tsNs, pid: child.pid! }, reading, clock!.tickNs, stillRuns);
   return evidence.digest_strength || evidence.digest_reason;
 }
 
