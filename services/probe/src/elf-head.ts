@@ -23,10 +23,21 @@ export function readOwnHead(): Uint8Array {
   }
 }
 
+const TYPE_AT = 16;
+const MACHINE_AT = 18;
+/** ET_EXEC and ET_DYN of elf(5). */
+const EXECUTABLE = [2, 3];
+
 /**
- * Whether the kernel runs this file itself: magic, class, byte order and machine are those of this very process
- * (elf(5)). What it hands to an interpreter, also by binfmt_misc, is not.
+ * Whether the kernel runs this file itself. It looks at the magic, the type and the machine and at nothing else of the head
+ * (fs/binfmt_elf.c, load_elf_binary). What it hands to an interpreter, also by binfmt_misc, is not.
  */
 export function isNativeHead(head: Uint8Array, own: Uint8Array): boolean {
-  return head.length === ELF_HEAD_BYTES && own.every((byte, at) => (at >= 6 && at < 18) || byte === head[at]);
+  if (head.length !== ELF_HEAD_BYTES) return false;
+  const isSame = (at: number) => head[at] === own[at];
+  return [0, 1, 2, 3, MACHINE_AT, MACHINE_AT + 1].every(isSame) && EXECUTABLE.includes(readU16(head, TYPE_AT));
+}
+
+function readU16(head: Uint8Array, at: number): number {
+  return head[at]! | (head[at + 1]! << 8);
 }
