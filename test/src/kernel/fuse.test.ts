@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { startProbeApart } from './probe-apart.ts';
 import { run, watchKernel, whyNotHere } from './probe-kit.ts';
 
 const SERVER_SOURCE = fileURLToPath(new URL('./silent-fuse.c', import.meta.url));
@@ -16,12 +17,7 @@ test('an exec from a FUSE server that then falls silent is `remote_fs`, and nobo
   skip,
   timeout: 60_000,
 }, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'bintrail-fuse-'));
-  const at = (name: string) => join(folder, name);
-  mkdirSync(at('mnt'));
-  writeFileSync(at('noop.c'), 'void _start(void) { __asm__ volatile("syscall" : : "a"(231), "D"(0)); }\n');
-  await run('cc', ['-O1', '-static', '-nostdlib', '-o', at('noop'), at('noop.c')]);
-  await run('cc', ['-O1', '-o', at('silent-fuse'), SERVER_SOURCE]);
+  const { folder, at } = await buildServer();
   const server = spawn(at('silent-fuse'), [at('mnt'), at('noop')], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(async () => {
     // Without its server the filesystem answers everything, with an error: whoever hangs in it is let go.
@@ -49,3 +45,37 @@ test('an exec from a FUSE server that then falls silent is `remote_fs`, and nobo
   }
   assert.ok(!watched.rows().some(({ argv }) => argv === `${at('mnt/tool')}\0silent\0`), 'that one never ran');
 });
+
+test('a filesystem mounted below a server that falls silent keeps nobody from marking the next one', {
+  skip,
+  timeout: 60_000,
+}, async (t) => {
+  const { folder, at } = await buildServer();
+  // In a mount namespace of its own: nobody else's look at the mounts ends there.
+  const below = `"$1/silent-fuse" "$1/mnt" "$1/noop" & echo $! > "$1/server"
+    until mountpoint -q "$1/mnt"; do sleep 0.02; done
+    mkdir "$1/memory" "$1/later"; mount -t tmpfs memory "$1/memory"; touch "$1/memory/file"
+    mount --bind "$1/memory/file" "$1/mnt/tool"; umount -l "$1/memory"; shift; exec "$@"`;
+  const probe = await startProbeApart(at('home'), ['unshare', '--mount', 'sh', '-ec', below, 'sh', folder]);
+  const server = Number(readFileSync(at('server'), 'utf8'));
+  t.after(() => {
+    process.kill(server, 'SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  });
+  process.kill(server, 'SIGUSR1');
+  const later = 'mount -t tmpfs later "$1/later"; cp "$1/noop" "$1/later/tool"; sleep 0.5; "$1/later/tool" later';
+  await run('nsenter', ['--mount', `--target=${probe.pid}`, 'sh', '-ec', later, 'sh', folder]);
+  const rows = await probe.stop(['exec']);
+  const row = rows.find(({ argv }) => argv === `${at('later/tool')}\0later\0`);
+  assert.equal(row?.digest_source, 'held', row?.digest_reason);
+});
+
+async function buildServer() {
+  const folder = mkdtempSync(join(tmpdir(), 'bintrail-fuse-'));
+  const at = (name: string) => join(folder, name);
+  mkdirSync(at('mnt'));
+  writeFileSync(at('noop.c'), 'void _start(void) { __asm__ volatile("syscall" : : "a"(231), "D"(0)); }\n');
+  await run('cc', ['-O1', '-static', '-nostdlib', '-o', at('noop'), at('noop.c')]);
+  await run('cc', ['-O1', '-o', at('silent-fuse'), SERVER_SOURCE]);
+  return { folder, at };
+}

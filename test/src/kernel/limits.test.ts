@@ -23,6 +23,8 @@ const folder = mkdtempSync(join(tmpdir(), 'bintrail-limits-'));
 const at = (name: string) => join(folder, name);
 /** What an `umount` may have to wait for the probe. */
 const UMOUNT_MS = 2_000;
+/** So large that what else runs on this host does not use it up. */
+const RATE = 64 * 1024 ** 2;
 const QUEUE_LIMIT = '/proc/sys/fs/fanotify/max_queued_events';
 
 before(async () => {
@@ -88,6 +90,26 @@ test('a filesystem with far more programs than can be hashed is unmounted within
   const words = new Set(outcomes(rows, paths));
   assert.ok(words.has('timeout') && words.has('overload'), `what was let go says so: ${[...words]}`);
   assert.ok(!words.has('no exec') && !words.has('pending'), `${[...words]}`);
+  assert.ok(lostAt(rows, 'hash_queue') > 0n, 'and is counted');
+});
+
+test('with a rate to read at, what would have to wait for longer says so', { skip, timeout: 120_000 }, async () => {
+  const paths = programs(at('rated'), 12);
+  for (const path of paths) truncateSync(path, RATE + 1);
+  const probe = await startProbeApart(at('rated-home'), ['env', `BINTRAIL_HASH_RATE=${RATE / 1024 ** 2}MiB`]);
+  for (const path of paths) await run(path, []);
+  // Until what could not be read in time was let go, and there is something to spend again.
+  await delay(3_000);
+  const [later] = programs(at('rated-later'), 1);
+  await run(later!, []);
+  const rows = await probe.stop();
+  const words = outcomes(rows, paths);
+  assert.ok(
+    words.every((word) => word === 'digest' || word === 'rate_limited'),
+    `${words}`,
+  );
+  assert.ok(words.includes('digest') && words.includes('rate_limited'), `${words}`);
+  assert.deepEqual(outcomes(rows, [later!]), ['digest'], 'and the probe goes on');
   assert.ok(lostAt(rows, 'hash_queue') > 0n, 'and is counted');
 });
 
