@@ -19,9 +19,13 @@ export type ProbeProcess = {
   readonly stop: () => Promise<void>;
 };
 
-/** Resolves when the probe is attached and has sent the processes that were there. */
-export async function startProbeProcess(homeDir: string): Promise<ProbeProcess> {
-  const child = fork(PROBE_MAIN, {
+/** Resolves when the probe is attached and has sent the processes that were there. `program`: another than its own main. */
+export async function startProbeProcess(
+  homeDir: string,
+  program = PROBE_MAIN,
+  args: readonly string[] = [],
+): Promise<ProbeProcess> {
+  const child = fork(program, args, {
     env: probeEnvironment({ ...process.env, BINTRAIL_HOME: homeDir, BINTRAIL_CENSUS: NO_CENSUS }),
     execArgv: PROBE_NODE_OPTIONS,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

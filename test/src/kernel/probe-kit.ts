@@ -21,7 +21,7 @@ import { NO_CENSUS } from '../e2e/bintrail.ts';
 export const run = promisify(execFile);
 
 export const CENSUS_OBJECT = fileURLToPath(new URL('../../../bpf/build/census.bpf.o', import.meta.url));
-const LSM_OBJECT = fileURLToPath(new URL('../../../bpf/build/lsm.bpf.o', import.meta.url));
+export const LSM_OBJECT = fileURLToPath(new URL('../../../bpf/build/lsm.bpf.o', import.meta.url));
 export const BPF_OBJECT = fileURLToPath(new URL('../../../bpf/build/bintrail.bpf.o', import.meta.url));
 
 const HOOKS = { hooks: setting('BINTRAIL_HOOKS', oneOf(...HOOK_SETTINGS), 'auto') };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs programs as fast as it can and counts them: the other side of the account.
- *   driver storm DIR LOOP EXECS PROGRAMS   runs DIR/p<i>, every other time as a fresh copy that is unlinked at once
+ *   driver storm DIR LOOP EXECS PROGRAMS   runs DIR/p<i>; of three, one as it lies there, one as a fresh copy that is
+ *                                          unlinked at once, and one as a copy that deletes itself
  *   driver overwrite FILE EXECS A B        writes A or B into FILE in place and runs it at once, again and again
  * Prints how many execs succeeded. A copy's name and the first argument tell which program it really was.
  */
@@ -37,9 +38,9 @@ static void store(const char *path, ssize_t size, int flags)
 	close(fd);
 }
 
-static int start(const char *path, const char *tag, pid_t *pid)
+static int start(const char *path, const char *tag, const char *option, pid_t *pid)
 {
-	char *argv[] = { (char *)path, (char *)tag, NULL };
+	char *argv[] = { (char *)path, (char *)tag, (char *)option, NULL };
 	char *envp[] = { NULL };
 
 	return posix_spawn(pid, path, NULL, NULL, argv, envp) == 0;
@@ -52,17 +53,17 @@ static long storm(const char *dir, const char *loop, long execs, long programs)
 
 	for (long n = 0; n < execs; n++) {
 		long which = n % programs;
-		int fresh = n & 1;
+		int way = n % 3;
 		pid_t pid;
 
 		snprintf(original, sizeof(original), "%s/p%ld", dir, which);
 		snprintf(copy, sizeof(copy), "%s/c%s-%ld-%ld", dir, loop, n, which);
 		snprintf(tag, sizeof(tag), "%ld", which);
-		if (fresh)
+		if (way)
 			store(copy, load(original), O_CREAT | O_EXCL);
-		if (start(fresh ? copy : original, tag, &pid)) {
+		if (start(way ? copy : original, tag, way == 2 ? "itself" : NULL, &pid)) {
 			done++;
-			if (fresh)
+			if (way == 1)
 				unlink(copy);
 			waitpid(pid, NULL, 0);
 		}
@@ -78,7 +79,7 @@ static long overwrite(const char *file, long execs, const char *a, const char *b
 		pid_t pid;
 
 		store(file, load(n & 1 ? b : a), O_CREAT);
-		if (start(file, n & 1 ? "1" : "0", &pid)) {
+		if (start(file, n & 1 ? "1" : "0", NULL, &pid)) {
 			done++;
 			waitpid(pid, NULL, 0);
 		}

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../kernel/probe-kit.ts';
 
-const DRIVER_SOURCE = fileURLToPath(new URL('./driver.c', import.meta.url));
+const source = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 export type Storm = {
   /** SHA-256 of each program, by its number. */
@@ -18,22 +18,39 @@ export type Storm = {
   readonly programOf: (row: { path: string; argv: readonly string[] }) => number | undefined;
 };
 
-/** Builds the driver in `tools` and `programs` static no-ops in `folder`, alike but for a trailer. */
-export async function prepareStorm(tools: string, folder: string, programs: number): Promise<Storm> {
-  mkdirSync(tools, { recursive: true });
-  const driver = join(tools, 'driver');
-  const noop = join(tools, 'noop');
-  writeFileSync(`${noop}.c`, 'void _start(void) { __asm__ volatile("syscall" : : "a"(231), "D"(0)); }\n');
-  await run('cc', ['-O1', '-static', '-nostdlib', '-o', noop, `${noop}.c`]);
-  await run('cc', ['-O1', '-o', driver, DRIVER_SOURCE]);
+export type Tools = { readonly driver: string; readonly noop: string };
+
+export async function buildTools(folder: string): Promise<Tools> {
+  mkdirSync(folder, { recursive: true });
+  const [driver, noop] = [join(folder, 'driver'), join(folder, 'noop')];
+  await run('cc', ['-O1', '-static', '-nostdlib', '-fno-stack-protector', '-o', noop, source('noop.c')]);
+  // Static: it also runs in containers that have no library.
+  await run('cc', ['-O1', '-static', '-o', driver, source('driver.c')]);
+  return { driver, noop };
+}
+
+/** As many programs, alike but for a trailer; the digest of each. */
+export function writePrograms({ noop }: Tools, folder: string, count: number): string[] {
   const base = readFileSync(noop);
-  const digests = Array.from({ length: programs }, (_, which) => {
+  return Array.from({ length: count }, (_, which) => {
     const bytes = Buffer.concat([base, Buffer.from(`#${String(which).padStart(8, '0')}`)]);
     writeFileSync(join(folder, `p${which}`), bytes);
     chmodSync(join(folder, `p${which}`), 0o755);
     return createHash('sha256').update(bytes).digest('hex');
   });
-  const drive = async (...args: (string | number)[]) => Number((await run(driver, args.map(String))).stdout);
+}
+
+/** The program a row of a storm in this folder must have been: the driver says it in the first argument. */
+export const programIn =
+  (folder: string): Storm['programOf'] =>
+  ({ path, argv }) =>
+    path.startsWith(`${folder}/`) ? Number(argv[1]) : undefined;
+
+/** Builds the driver in `tools` and `programs` static no-ops in `folder`. */
+export async function prepareStorm(tools: string, folder: string, programs: number): Promise<Storm> {
+  const built = await buildTools(tools);
+  const digests = writePrograms(built, folder, programs);
+  const drive = async (...args: (string | number)[]) => Number((await run(built.driver, args.map(String))).stdout);
   const target = join(folder, 'overwritten');
   return {
     digests,
@@ -42,6 +59,6 @@ export async function prepareStorm(tools: string, folder: string, programs: numb
       return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
     },
     overwrite: (execs) => drive('overwrite', target, execs, join(folder, 'p0'), join(folder, 'p1')),
-    programOf: ({ path, argv }) => (path.startsWith(`${folder}/`) ? Number(argv[1]) : undefined),
+    programOf: programIn(folder),
   };
 }

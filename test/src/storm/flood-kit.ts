@@ -1,0 +1,72 @@
+/** A flood of files: an archive that is unpacked, programs that are built, others written to again and again. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { run } from '../kernel/probe-kit.ts';
+
+const REWRITE_SOURCE = fileURLToPath(new URL('./rewrite.c', import.meta.url));
+const FILES_PER_FOLDER = 250;
+const QUIET = { maxBuffer: 1 << 26 };
+
+export type Flood = {
+  /** Unpacks the archive, builds its programs and looks through the root filesystem, all at once. */
+  readonly come: () => Promise<void>;
+  /** Writes to each of so many programs once, then once more, and so on; a clock tick and more between the rounds. */
+  readonly rewrite: (files: number, rounds: number) => Promise<void>;
+  /** Where archives are unpacked. */
+  readonly unpacked: string;
+};
+
+export type FloodSize = {
+  readonly files: number;
+  /** How many of the files are executable: every so manieth. */
+  readonly executableEvery: number;
+  readonly sources: number;
+};
+
+/** Prepares it all below `folder`: nothing of that is part of the flood. */
+export async function prepareFlood(folder: string, { files, executableEvery, sources }: FloodSize): Promise<Flood> {
+  const [tree, unpacked, code] = ['tree', 'unpacked', 'code'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (let from = 0; from < files; from += FILES_PER_FOLDER) {
+    const inside = join(tree, `d${from / FILES_PER_FOLDER}`);
+    mkdirSync(inside, { recursive: true });
+    for (let which = from; which < Math.min(files, from + FILES_PER_FOLDER); which++) {
+      const mode = which % executableEvery === 0 ? 0o755 : 0o644;
+      writeFileSync(join(inside, `f${which}`), `#!/bin/sh\n# ${which}\n${'x'.repeat(which % 4096)}\n`, { mode });
+    }
+  }
+  await run('tar', ['-C', tree, '-cf', `${tree}.tar`, '.']);
+  rmSync(tree, { recursive: true });
+  mkdirSync(code);
+  for (let which = 0; which < sources; which++) {
+    writeFileSync(
+      join(code, `s${which}.c`),
+      `#include <stdio.h>\nint f${which}(void) { return printf("${which}"); }\n`,
+    );
+  }
+  writeFileSync(join(code, 'main.c'), 'int main(void) { return 0; }\n');
+  await run('cc', ['-O1', '-o', join(folder, 'rewrite'), REWRITE_SOURCE]);
+
+  const unpack = async () => {
+    rmSync(unpacked, { recursive: true, force: true });
+    mkdirSync(unpacked);
+    await run('tar', ['-C', unpacked, '-xf', `${tree}.tar`]);
+  };
+  const build = () =>
+    run('sh', ['-ec', 'ls *.c | xargs -P 2 -n 1 cc -O1 -c; cc -o program *.o; rm *.o'], { cwd: code, ...QUIET });
+  // Other files go while it looks.
+  const look = () => run('sh', ['-c', 'find / -xdev -type f >/dev/null 2>&1; true']);
+  return {
+    unpacked,
+    come: async () => {
+      await Promise.all([unpack(), build(), look()]);
+    },
+    rewrite: async (count, rounds) => {
+      await run(join(folder, 'rewrite'), [join(folder, 'again'), `${count}`, `${rounds}`]);
+    },
+  };
+}
