@@ -30,18 +30,22 @@ struct {
 	__type(value, __u64);
 } sequences SEC(".maps");
 
-#define RING_BYTES (8 * 1024 * 1024)
+#define EXEC_RING_BYTES (32 * 1024 * 1024)
+#define CODE_RING_BYTES (8 * 1024 * 1024)
 
-/* Exec and exit have a ring of their own: a flood of anything else can never drop an exec. */
+/*
+ * Exec and exit have a ring of their own: a flood of anything else can never drop an exec. It holds a storm of 50,000
+ * short programs, about 560 bytes each with their ends, should the agent get no processor meanwhile.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, RING_BYTES);
+	__uint(max_entries, EXEC_RING_BYTES);
 } exec_ring SEC(".maps");
 
 /* Everything else that is numbered: code that is loaded, files that change. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, RING_BYTES);
+	__uint(max_entries, CODE_RING_BYTES);
 } code_ring SEC(".maps");
 
 /* Numbers a record before anything can go wrong with it, so that whatever is lost leaves a gap. */
@@ -64,7 +68,8 @@ static __always_inline bool hand_over(struct bt_record *record, __u32 size, __u3
 	__u32 type = record->type;
 	struct counters *counters = bpf_map_lookup_elem(&event_counters, &type);
 	void *to = ring == RING_EXEC ? (void *)&exec_ring : (void *)&code_ring;
-	long failed = bpf_ringbuf_output(to, record, size, bell_for(to, RING_BYTES, can_wait));
+	__u32 ring_bytes = ring == RING_EXEC ? EXEC_RING_BYTES : CODE_RING_BYTES;
+	long failed = bpf_ringbuf_output(to, record, size, bell_for(to, ring_bytes, can_wait));
 
 	if (!counters)
 		return !failed;

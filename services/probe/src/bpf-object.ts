@@ -55,15 +55,17 @@ export type BpfObject = {
 
 const HOOKS = ['on_fork', 'on_exec', 'on_exit', 'on_map'] as const;
 export type Hook = (typeof HOOKS)[number];
-const RING_BYTES = 8 * 1024 * 1024;
+/** As in bpf/emit.h. */
+const RINGS = { exec_ring: 32 * 1024 * 1024, code_ring: 8 * 1024 * 1024 };
 /** struct bpf_test_run_opts of libbpf's bpf.h: size, ctx_in at 32, ctx_size_in at 48. */
 const TEST_RUN_OPTS_BYTES = 88;
 
 /** Loads without attaching. Throws SetupError with libbpf's words when the kernel refuses. */
 export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, options: LoadOptions = {}): BpfObject {
   const { object, changes, hooks } = loadFirst(libbpf, libc, path, HOOKS, options);
-  const ringFds = ['exec_ring', 'code_ring'].map((name) => mapFd(libbpf, object, name));
-  const [ring, codeRing] = ringFds.map((fd) => openRing(libc, fd, RING_BYTES)) as [Ring, Ring];
+  const ringFds = Object.keys(RINGS).map((name) => mapFd(libbpf, object, name));
+  const sizes = Object.values(RINGS);
+  const [ring, codeRing] = ringFds.map((fd, which) => openRing(libc, fd, sizes[which]!)) as [Ring, Ring];
   const bell = openBell(libbpf, libc, mapFd(libbpf, object, 'bells'), mapFd(libbpf, object, 'known_programs'));
   const describeProgramFd = Number(libbpf.programFd(program(libbpf, object, 'describe_fd')));
   const links: Pointer[] = [];
