@@ -24,7 +24,7 @@ const ATTACKS: readonly Attack[] = [
     why: hasDpkg,
     commit: async () => {
       // A program that nobody else runs meanwhile: everyone sees this mount.
-      await shell(`mount --bind "$1" ${RARE}; ${RARE} bound-stay || true; umount ${RARE}`, tool('usurper'));
+      await shell(`mount --bind "$1" "$2"; "$2" bound-stay || true; ${UMOUNT}`, tool('usurper'), RARE);
       const check = ({ path, package: name, package_match }: SeenRow) => {
         assert.deepEqual([path, package_match], [RARE, 'mismatch']);
         assert.match(name, /^dpkg:coreutils:/);
@@ -94,10 +94,13 @@ const ATTACKS: readonly Attack[] = [
     name: 'a filesystem mounted under a name that is no UTF-8',
     commit: async () => {
       const script = `d=$(printf '%s/\\377\\376' "$1"); mkdir "$d"; mount -t tmpfs none "$d"; cp "$2" "$d/tool"; sleep 0.5
-        "$d/tool" unreadable; umount "$d" || { sleep 1; umount "$d"; }`;
+        "$d/tool" unreadable; umount -l "$d"`;
       await shell(script, folder, tool('unreadable'));
-      const check = ({ path, digest_source }: SeenRow) =>
-        assert.deepEqual([path, digest_source], [`${folder}/\xff\xfe/tool`, 'held']);
+      const check = ({ path, digest_source }: SeenRow) => {
+        assert.equal(path, `${folder}/\xff\xfe/tool`);
+        // Handed over: by its name, or by its process, it could not have been had so soon.
+        assert.ok(['held', 'cache'].includes(digest_source), digest_source);
+      };
       return [{ word: 'unreadable', sha256: digestOf(at('unreadable')), check }];
     },
   },
@@ -127,9 +130,10 @@ const ATTACKS: readonly Attack[] = [
 
 range.tryAll(ATTACKS);
 
-const UMOUNT = 'n=0; until umount "$2"; do n=$((n+1)); test $n -lt 40; sleep 0.05; done 2>/dev/null';
+/** Other probes of this host hold what runs here too. */
+const UMOUNT = 'n=0; until umount "$2"; do n=$((n+1)); test $n -lt 200; sleep 0.05; done 2>/dev/null';
 
-/** Seen by the whole host; whoever cannot unmount it within 2 s fails. */
+/** Seen by the whole host. */
 async function mountedForAMoment(type: 'tmpfs' | 'overlay', program: string): Promise<void> {
   const where = mkdtempSync(at(`${type}-`));
   for (const part of ['lower', 'upper', 'work', 'at']) mkdirSync(join(where, part));

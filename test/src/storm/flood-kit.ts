@@ -9,7 +9,7 @@ const FILES_PER_FOLDER = 250;
 const QUIET = { maxBuffer: 1 << 26 };
 
 export type Flood = {
-  /** Unpacks the archive, builds its programs and looks through the root filesystem, all at once. */
+  /** Unpacks the archive, builds programs and looks through a folder, all at once. */
   readonly come: () => Promise<void>;
   /** Writes to each of so many programs once, then once more, and so on; a clock tick and more between the rounds. */
   readonly rewrite: (files: number, rounds: number) => Promise<void>;
@@ -22,10 +22,15 @@ export type FloodSize = {
   /** How many of the files are executable: every so manieth. */
   readonly executableEvery: number;
   readonly sources: number;
+  /** What is looked through meanwhile. */
+  readonly look: string;
 };
 
 /** Prepares it all below `folder`: nothing of that is part of the flood. */
-export async function prepareFlood(folder: string, { files, executableEvery, sources }: FloodSize): Promise<Flood> {
+export async function prepareFlood(
+  folder: string,
+  { files, executableEvery, sources, look }: FloodSize,
+): Promise<Flood> {
   const [tree, unpacked, code] = ['tree', 'unpacked', 'code'].map((name) => join(folder, name)) as [
     string,
     string,
@@ -59,11 +64,11 @@ export async function prepareFlood(folder: string, { files, executableEvery, sou
   const build = () =>
     run('sh', ['-ec', 'ls *.c | xargs -P 2 -n 1 cc -O1 -c; cc -o program *.o; rm *.o'], { cwd: code, ...QUIET });
   // Other files go while it looks.
-  const look = () => run('sh', ['-c', 'find / -xdev -type f >/dev/null 2>&1; true']);
+  const lookThrough = () => run('sh', ['-c', `find ${look} -xdev -type f >/dev/null 2>&1; true`]);
   return {
     unpacked,
     come: async () => {
-      await Promise.all([unpack(), build(), look()]);
+      await Promise.all([unpack(), build(), lookThrough()]);
     },
     rewrite: async (count, rounds) => {
       await run(join(folder, 'rewrite'), [join(folder, 'again'), `${count}`, `${rounds}`]);

@@ -4,7 +4,6 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { fileAction } from '@bintrail/schemas/file-actions.ts';
 import { startProbeApart } from '../kernel/probe-apart.ts';
 import { type SeenRow, whyNotHere } from '../kernel/probe-kit.ts';
 import { prepareFlood } from './flood-kit.ts';
@@ -15,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'bintrail-flood-'));
 const at = (name: string) => join(folder, name);
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-const SIZE = { files: 5_000, executableEvery: 5, sources: 12 };
+const SIZE = { files: 3_000, executableEvery: 5, sources: 6, look: '/usr' };
 const [LOOPS, EXECS_PER_LOOP, PROGRAMS] = [2, 1_500, 100];
 
 test('beside a flood of files no exec is lost, and what is told of files adds up', {
@@ -37,8 +36,9 @@ test('beside a flood of files no exec is lost, and what is told of files adds up
   assert.deepEqual(lost, []);
 
   const written = rows.filter((row) => row.event === 'file' && row.path.startsWith(`${flood.unpacked}/`));
-  const told = new Set(written.filter(({ action }) => fileAction(action) === 'written').map(({ path }) => path));
-  const [ring] = [lastLosses(rows).filter(({ event_type, place }) => event_type === 'file' && place === 'ring')];
+  // tar writes it for its owner alone, and makes a program of it afterwards.
+  const told = new Set(written.map(({ path }) => path));
+  const ring = lastLosses(rows).filter(({ event_type, place }) => event_type === 'file' && place === 'ring');
   const lostFiles = ring.reduce((sum, { lost }) => sum + Number(lost), 0);
   t.diagnostic(`${told.size} programs unpacked, ${written.length} changes told of them, ${lostFiles} of all lost`);
   for (const { seen, sent, lost } of ring) assert.equal(seen, sent + lost);
