@@ -117,7 +117,7 @@ export const coverageDashboard = dashboard({
       table({
         title: 'Why digests are missing',
         description:
-          'overload and timeout: more processor time for the probe; rate_limited: a higher BINTRAIL_HASH_RATE. remote_fs and unmarked_fs are limits; the README says why.',
+          'overload and timeout: more processor time for the probe; rate_limited: a higher rate. The README says why of the others.',
         query: coverage.reasons,
         columns: { runs: { unit: 'short' } },
         width: 12,
