@@ -9,6 +9,7 @@ import { startSlackReceiver } from '../slack-receiver.ts';
 import { openPodman, type Podman, servePodman, TOOL, whyNoContainers } from './podman-kit.ts';
 
 const skip = whyNoContainers() ?? false;
+const WORKLOAD = 'container/podman/shop-till';
 let pod: Podman;
 let service: Awaited<ReturnType<typeof servePodman>>;
 let slack: Awaited<ReturnType<typeof startSlackReceiver>>;
@@ -28,8 +29,9 @@ before(async () => {
   };
   bintrail = await startBintrail(join(pod.folder, 'home'), env);
   // Many findings at once are told in one message, which has a line for each: what else runs here is none of this.
-  const others = { match: { path: '/*' }, effect: 'allow', scope: { workload: 'host' }, reason: 'not tried here' };
-  assert.equal((await bintrail.send('POST', '/v1/approvals', others)).status, 201);
+  await approve('allow', '*', 'host');
+  await approve('allow', '*', 'container/*');
+  await approve('deny', '/dropped', WORKLOAD);
 });
 
 after(async () => {
@@ -40,6 +42,11 @@ after(async () => {
   await (pod as Podman | undefined)?.close();
   if (!skip) assert.equal(code, 0);
 });
+
+async function approve(effect: string, path: string, workload: string): Promise<void> {
+  const approval = { match: { path }, effect, scope: { workload }, reason: 'tried here' };
+  assert.equal((await bintrail.send('POST', '/v1/approvals', approval)).status, 201);
+}
 
 const items = async (path: string) => (await bintrail.get(path)).json.items;
 
@@ -61,7 +68,7 @@ test('every answer names the container, its image and its digest', { skip, timeo
   const names = { name: 'shop-till', image_ref: pod.image, namespace: null, pod: null };
 
   const finding = await eventually('the finding', 20_000, async () =>
-    (await items('/v1/findings?limit=1000&workload=container%2Fpodman%2Fshop-till')).find(
+    (await items(`/v1/findings?limit=1000&workload=${encodeURIComponent(WORKLOAD)}`)).find(
       ({ path }: { path: string }) => path === '/dropped',
     ),
   );
@@ -78,7 +85,7 @@ test('every answer names the container, its image and its digest', { skip, timeo
   );
   assert.deepEqual(
     [container.name, container.image_ref, container.image, container.labels, container.running, container.workload],
-    ['shop-till', pod.image, digest, { team: 'shop' }, true, 'container/podman/shop-till'],
+    ['shop-till', pod.image, digest, { team: 'shop' }, true, WORKLOAD],
   );
   const events = await items(`/v1/events?type=exec&container_id=${id.slice(0, 12)}*&path=%2Fdropped`);
   assert.deepEqual(
