@@ -7,6 +7,7 @@ export const BENCHES: Readonly<Record<string, Loader>> = {
   exec: () => import('./exec.bench.ts'),
   icount: () => import('./icount.bench.ts'),
   changes: () => import('./changes.bench.ts'),
+  flood: () => import('./flood.bench.ts'),
   ring: () => import('./ring.bench.ts'),
   wire: () => import('./wire.bench.ts'),
   ingest: () => import('./ingest.bench.ts'),

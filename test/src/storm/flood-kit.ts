@@ -1,5 +1,5 @@
 /** A flood of files: an archive that is unpacked, programs that are built, others written to again and again. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../kernel/probe-kit.ts';
@@ -57,9 +57,9 @@ export async function prepareFlood(
   await run('cc', ['-O1', '-o', join(folder, 'rewrite'), REWRITE_SOURCE]);
 
   const unpack = async () => {
-    rmSync(unpacked, { recursive: true, force: true });
-    mkdirSync(unpacked);
-    await run('tar', ['-C', unpacked, '-xf', `${tree}.tar`]);
+    // Each time into a folder of its own: to remove the last one would be a flood too.
+    mkdirSync(unpacked, { recursive: true });
+    await run('tar', ['-C', mkdtempSync(join(unpacked, 'd')), '-xf', `${tree}.tar`]);
   };
   const build = () =>
     run('sh', ['-ec', 'ls *.c | xargs -P 2 -n 1 cc -O1 -c; cc -o program *.o; rm *.o'], { cwd: code, ...QUIET });
