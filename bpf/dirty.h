@@ -43,13 +43,22 @@ static __always_inline int take_dirty(struct inode *inode, __u32 action)
 	return take_change(inode, first_name(inode), &change);
 }
 
-/* Where only pages become dirty, no time has moved. */
+static __always_inline bool is_of_names(__u32 action)
+{
+	return action == BT_ACTION_RENAMED || action == BT_ACTION_REPLACED || action == BT_ACTION_LINKED ||
+	       action == BT_ACTION_UNLINKED;
+}
+
+/* Where only pages become dirty, no time has moved. Names are told elsewhere. */
 SEC("?tp_btf/writeback_mark_inode_dirty")
 int BPF_PROG(on_dirty, struct inode *inode, int flags)
 {
+	__u32 action;
+
 	if (flags == I_DIRTY_PAGES || (BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
 		return 0;
-	return take_dirty(inode, current_action(inode));
+	action = current_action(inode);
+	return is_of_names(action) ? 0 : take_dirty(inode, action);
 }
 
 /* ext4's own changes of names do not pass there; what writes blocks back later on does come here. */
@@ -61,8 +70,5 @@ int BPF_PROG(on_ext4_dirty, struct inode *inode)
 	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
 		return 0;
 	action = current_action(inode);
-	if (action != BT_ACTION_RENAMED && action != BT_ACTION_REPLACED && action != BT_ACTION_LINKED &&
-	    action != BT_ACTION_UNLINKED)
-		return 0;
-	return take_dirty(inode, action);
+	return is_of_names(action) ? take_dirty(inode, action) : 0;
 }

@@ -158,7 +158,7 @@ test('while the main thread does something else descriptors are taken, read and 
   // Marked once the probe has seen the change of mounts.
   await delay(300);
   const base = digestOf(at('noop'));
-  const copies = 200;
+  const copies = Number(process.env.BINTRAIL_COPIES ?? 200);
   const script = `
     cd ${memory}
     for i in $(seq ${copies}); do cp ${at('noop')} $i; ./$i busy; rm $i; done
