@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 /** These choose the family themselves, or are the same in both: the best there is stands for them. */
 const ONCE = /\/(?:alive|cgroups|descriptors|hooks|known-programs|limits|loads|overlay|verified)\.test\.ts$/;
 const files = process.argv.slice(2);
-// Of descriptors.test.ts: each exec is a third of a second there when the machine is busy.
+// Of descriptors.test.ts: a fifth of what it does elsewhere, as every instruction is translated here.
 process.env.BINTRAIL_COPIES = '40';
 
 function suite(file: string, query: string): void {

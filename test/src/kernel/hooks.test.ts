@@ -54,12 +54,14 @@ test('left to itself the probe takes lsm, or says why it cannot', { skip, timeou
   assert.equal(watched.probe.hooks, refusal === undefined ? 'lsm' : 'tracepoint');
   if (refusal !== undefined)
     assert.match(refusal, /the kernel \(\S+\) refused|bpf is not among the LSMs|cannot be read/);
+  else assert.notEqual(watched.probe.changes, 'tracepoints', 'where trampolines are allowed');
 });
 
 test('tracepoint can be asked for where lsm would do', { skip, timeout: 60_000 }, async () => {
   const asked = await watchKernel({ hooks: 'tracepoint' });
   await asked.stop();
   assert.deepEqual([asked.probe.hooks, asked.probe.lsmRefusal], ['tracepoint', undefined]);
+  assert.notEqual(asked.probe.changes, 'trampolines');
   assert.ok(asked.rows().some(({ event, hooks }) => event === 'heartbeat' && hooks === 'tracepoint'));
 });
 
