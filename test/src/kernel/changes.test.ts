@@ -57,6 +57,9 @@ const MISSED: Record<ChangeWay, Missed> = {
   },
 };
 
+/** Where kernels before 6.13 were not tried. */
+const isUntried = (name: string) => watched.probe.changes !== 'ctimes' && ['xfs', 'btrfs'].includes(name);
+
 /** What nothing is left to execute of, under the same name. */
 const GONE = ['truncate', 'rename', 'replace', 'unlink'];
 
@@ -127,6 +130,7 @@ for (const [index, { name, mount }] of FILESYSTEMS.entries()) {
     const at = join(folder, `fs${index}`);
     const pids = new Map<string, number | undefined>();
     before(async () => {
+      if (isUntried(name)) return;
       mkdirSync(at);
       mount(at);
       for (const { way } of WAYS) copyFileSync(PROGRAM, join(at, way));
@@ -143,6 +147,7 @@ for (const [index, { name, mount }] of FILESYSTEMS.entries()) {
     for (const { way, action, writes } of WAYS) {
       const told = action === undefined ? 'is no change of code' : `is told as ${action}`;
       test(`${way} ${told}`, { timeout: 20_000 }, async (context) => {
+        if (isUntried(name)) return context.skip('what older kernels miss there is not known');
         const pid = pids.get(way);
         if (pid === undefined) return context.skip('the kernel or this filesystem has no such thing');
         const { events = [], writers = [], unnoticed = [] } = MISSED[watched.probe.changes][name] ?? {};
