@@ -14,6 +14,8 @@
 #include "lineage.h"
 #include "loads.h"
 #include "path.h"
+#include "protect.h"
+#include "scripts.h"
 #include "takeover.h"
 #include "trampolines.h"
 #include "writers.h"
@@ -130,8 +132,10 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 
 	if (!from)
 		return 0;
+	take_open(from);
 	inherited = *from;
 	inherited.mapped = 0;
+	inherited.reads_left = 0;
 	if (child->tgid != parent->tgid) {
 		inherited.parent = from->self;
 		inherited.ppid = parent->tgid;
@@ -183,6 +187,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	/* A process that only forked is no program image of its own: its parent's exec already stands for it. */
 	if (!lineage || lineage->self.pid != task->tgid)
 		return 0;
+	take_open(lineage);
 	number_record(&e.record, BT_EXIT, RING_EXEC);
 	e.pid = lineage->self.pid;
 	e.self_exec_id = lineage->self.self_exec_id;

@@ -59,7 +59,7 @@ struct cgroup_scratch {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 3);
+	__uint(max_entries, 4);
 	__type(key, __u32);
 	__type(value, struct cgroup_scratch);
 } cgroup_scratches SEC(".maps");

@@ -48,6 +48,7 @@ struct rb_root_cached {
 };
 
 struct address_space {
+	struct inode *host;
 	struct rb_root_cached i_mmap;
 };
 
@@ -58,6 +59,7 @@ struct vm_area_struct {
 	unsigned long vm_start;
 	unsigned long vm_end;
 	unsigned long vm_flags;
+	unsigned long vm_pgoff;
 	struct file *vm_file;
 	struct {
 		struct rb_node rb;

@@ -95,6 +95,17 @@ struct cred {
 
 struct maple_tree {
 	unsigned int ma_flags;
+	void *ma_root;
+};
+
+struct maple_range_64 {
+	unsigned long pivot[1];
+	void *slot[1];
+};
+
+struct maple_arange_64 {
+	unsigned long pivot[1];
+	void *slot[1];
 };
 
 struct ma_state {
@@ -105,6 +116,7 @@ struct mm_struct {
 	struct maple_tree mm_mt;
 	unsigned long arg_start;
 	unsigned long arg_end;
+	unsigned long saved_auxv[2];
 	struct file *exe_file;
 };
 
@@ -169,6 +181,12 @@ struct bpf_iter_meta {
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
+};
+
+struct bpf_iter__task_vma {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	struct vm_area_struct *vma;
 };
 
 #pragma clang attribute pop

@@ -19,6 +19,9 @@ struct lineage {
 	/* The file this task mapped last for execution, and in which image: one library is several mappings. */
 	__u32 mapped_by;
 	__u64 mapped;
+	/* Of an interpreter that has not read its script yet: reads that are still looked at. See scripts.h. */
+	__u32 reads_left;
+	__u32 reserved;
 };
 
 struct {

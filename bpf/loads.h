@@ -3,7 +3,7 @@
  * Files mapped for execution: libraries, the loader, what dlopen() and mmap(PROT_EXEC) bring in. Every new mapping is
  * stored in the maple tree of its mm, with its file and flags already set (mmap_region -> __mmap_new_vma ->
  * vma_iter_store -> mas_store_prealloc), whatever the width of the system call and whoever made it. A store that is none of
- * ours costs some 60 ns. Not stored anew, and so not seen: a mapping that mprotect() makes executable.
+ * ours costs some 60 ns. Not stored anew is a mapping that mprotect() makes executable: see protect.h.
  */
 #pragma once
 #include "cgroup.h"
@@ -17,6 +17,8 @@
 #define FMODE_NOACCOUNT (1u << 29)
 /* The two low bits mark what a maple tree keeps for itself (include/linux/xarray.h). */
 #define INTERNAL_ENTRY 3ul
+/* Of the scratches, apart from that of on_map, which may interrupt an iterator. */
+#define SLOT_MAPPED 1
 #define LOAD_TEXT_BYTES (2 * PATH_BYTES + CGROUP_PATH_BYTES + PATH_BYTES)
 
 struct load_scratch {
@@ -137,26 +139,15 @@ static __always_inline __u32 fill_load_texts(struct load_scratch *s, struct task
 	return at + s->mapping.cgroup_path_len;
 }
 
-SEC("tp_btf/ma_write")
-int BPF_PROG(on_map, const char *caller, struct ma_state *mas, unsigned long pivot, void *entry)
+/* Tells of a mapping of this task, or counts it. */
+static __always_inline int take_mapping(struct task_struct *task, struct vm_area_struct *vma, struct file *file)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct vm_area_struct *vma = entry;
-	struct mm_struct *mm = task->mm;
 	struct load_scratch *s;
 	struct lineage *lineage;
 	struct use_key key = {};
 	struct path path;
-	struct file *file;
 	__u32 slot = 0, size;
 
-	if (!entry || ((unsigned long)entry & INTERNAL_ENTRY) || !mm || mas->tree != &mm->mm_mt)
-		return 0;
-	if (!(BPF_CORE_READ(vma, vm_flags) & VM_EXEC))
-		return 0;
-	file = BPF_CORE_READ(vma, vm_file);
-	if (!file || is_program(mm, file))
-		return 0;
 	s = bpf_map_lookup_elem(&load_scratches, &slot);
 	lineage = task_lineage(task);
 	if (!s || (lineage && !is_new_to_image(lineage, file, BPF_CORE_READ(task, self_exec_id))))
@@ -173,5 +164,75 @@ int BPF_PROG(on_map, const char *caller, struct ma_state *mas, unsigned long piv
 		return 0;
 	if (send_record(&s->mapping.record, sizeof(s->mapping) + size, RING_CODE) && !is_anonymous(&s->mapping.file))
 		remember_use(&key, &s->mapping.record);
+	return 0;
+}
+
+SEC("tp_btf/ma_write")
+int BPF_PROG(on_map, const char *caller, struct ma_state *mas, unsigned long pivot, void *entry)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct vm_area_struct *vma = entry;
+	struct mm_struct *mm = task->mm;
+	struct file *file;
+
+	if (!entry || ((unsigned long)entry & INTERNAL_ENTRY) || !mm || mas->tree != &mm->mm_mt)
+		return 0;
+	if (!(BPF_CORE_READ(vma, vm_flags) & VM_EXEC))
+		return 0;
+	file = BPF_CORE_READ(vma, vm_file);
+	if (!file || is_program(mm, file))
+		return 0;
+	return take_mapping(task, vma, file);
+}
+
+#define AT_BASE 7
+#define AUXV_TRIED 24
+#define PAGE_SHIFT 12
+
+/* Whether the kernel itself put this file there, at an address that it told the program: the loader. */
+static __always_inline bool is_loader(struct mm_struct *mm, struct vm_area_struct *vma)
+{
+	unsigned long base = BPF_CORE_READ(vma, vm_start) - (BPF_CORE_READ(vma, vm_pgoff) << PAGE_SHIFT);
+
+	for (int at = 0; at < AUXV_TRIED; at++) {
+		unsigned long pair[2] = {};
+
+		bpf_probe_read_kernel(pair, sizeof(pair), (void *)mm + bpf_core_field_offset(struct mm_struct, saved_auxv) + at * sizeof(pair));
+		if (pair[0] == AT_BASE)
+			return pair[1] == base;
+		if (!pair[0])
+			break;
+	}
+	return false;
+}
+
+/* Code that was mapped before the hooks were attached, mapping by mapping, in the address order of each process. */
+SEC("iter/task_vma")
+int mapped_code(struct bpf_iter__task_vma *ctx)
+{
+	__u32 slot = SLOT_MAPPED, size;
+	struct load_scratch *s = bpf_map_lookup_elem(&load_scratches, &slot);
+	struct task_struct *task = ctx->task;
+	struct vm_area_struct *vma = ctx->vma;
+	struct mm_struct *mm;
+	struct path path;
+	struct file *file;
+
+	if (!s || !task || !vma || task->tgid != task->pid || !(vma->vm_flags & VM_EXEC))
+		return 0;
+	mm = BPF_CORE_READ(task, mm);
+	file = BPF_CORE_READ(vma, vm_file);
+	if (!mm || !file || is_program(mm, file))
+		return 0;
+	user_path(file, &path);
+	fill_mapping(&s->mapping, task, vma);
+	s->mapping.in_exec = is_loader(mm, vma);
+	describe_mapped(file, &path, &s->mapping.file);
+	s->mapping.file.flags |= BT_FLAG_SNAPSHOT;
+	s->mapping.record.type = BT_MAPPING;
+	s->mapping.record.boot_ns = task->start_boottime;
+	size = fill_load_texts(s, task, &path, slot);
+	if (size <= LOAD_TEXT_BYTES)
+		bpf_seq_write(ctx->meta->seq, s, sizeof(s->mapping) + size);
 	return 0;
 }

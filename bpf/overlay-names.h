@@ -4,6 +4,7 @@
  * namespace may not show at all.
  */
 #pragma once
+#include "descriptors.h"
 #include "identity.h"
 #include "mounts.h"
 #include "syscalls.h"
@@ -31,18 +32,6 @@ static __always_inline void note_overlay_name(struct dentry *dentry, bool is_tar
 		noted->to = dentry;
 	else if (noted)
 		noted->from = dentry;
-}
-
-/* NULL where the task has no such descriptor. */
-static __always_inline struct file *open_file(struct task_struct *task, __u32 fd)
-{
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **slots = BPF_CORE_READ(table, fd);
-	struct file *file = NULL;
-
-	if (fd < BPF_CORE_READ(table, max_fds))
-		bpf_probe_read_kernel(&file, sizeof(file), &slots[fd]);
-	return file;
 }
 
 static __always_inline bool shows_real(struct inode *shown, struct inode *real)

@@ -18,7 +18,7 @@ struct path_scratch {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 3);
+	__uint(max_entries, 4);
 	__type(key, __u32);
 	__type(value, struct path_scratch);
 } path_scratches SEC(".maps");

@@ -53,7 +53,7 @@ static __always_inline __s64 current_syscall(struct task_struct *task)
 	return BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), orig_ax);
 }
 
-static __always_inline __u32 first_descriptor(struct task_struct *task)
+static __always_inline __u64 first_argument(struct task_struct *task)
 {
 	return BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), di);
 }
@@ -63,7 +63,7 @@ static __always_inline const char *second_argument(struct task_struct *task)
 	return (void *)BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), si);
 }
 
-static __always_inline __u32 third_descriptor(struct task_struct *task)
+static __always_inline __u64 third_argument(struct task_struct *task)
 {
 	return BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), dx);
 }
@@ -84,7 +84,7 @@ static __always_inline __s64 current_syscall(struct task_struct *task)
 	return BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), syscallno);
 }
 
-static __always_inline __u32 first_descriptor(struct task_struct *task)
+static __always_inline __u64 first_argument(struct task_struct *task)
 {
 	return BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), orig_x0);
 }
@@ -94,7 +94,7 @@ static __always_inline const char *second_argument(struct task_struct *task)
 	return (void *)BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), regs[1]);
 }
 
-static __always_inline __u32 third_descriptor(struct task_struct *task)
+static __always_inline __u64 third_argument(struct task_struct *task)
 {
 	return BPF_CORE_READ((struct pt_regs___syscall *)bpf_task_pt_regs(task), regs[2]);
 }
@@ -198,6 +198,6 @@ static __always_inline const char *target_of(struct task_struct *task, __s64 sys
 static __always_inline __u32 written_descriptor(struct task_struct *task, __s64 syscall)
 {
 	if (syscall == __NR_splice || syscall == __NR_copy_file_range)
-		return third_descriptor(task);
-	return first_descriptor(task);
+		return (__u32)third_argument(task);
+	return (__u32)first_argument(task);
 }

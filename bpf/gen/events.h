@@ -34,6 +34,8 @@
 #define BT_FILE 5u
 #define BT_MAPPING 3u
 #define BT_REPEATS 4u
+#define BT_INTERPRETED 6u
+#define BT_SCRIPT_READ 7u
 
 struct bt_record {
 	__u32 type;
@@ -245,3 +247,73 @@ _Static_assert(__builtin_offsetof(struct bt_repeats, last_ns) == 32, "bt_repeats
 _Static_assert(__builtin_offsetof(struct bt_repeats, of_cpu) == 40, "bt_repeats.of_cpu");
 _Static_assert(__builtin_offsetof(struct bt_repeats, count) == 44, "bt_repeats.count");
 _Static_assert(__builtin_offsetof(struct bt_repeats, forgotten) == 48, "bt_repeats.forgotten");
+
+struct bt_interpreted {
+	struct bt_record record;
+	__u32 pid;
+	__u32 self_exec_id;
+	__u64 start_ns;
+	__u32 uid;
+	__u32 family;
+	struct bt_file file;
+	__u32 mnt_ns;
+	__u32 stdin_mode;
+	__u16 path_len;
+	__u16 parent_path_len;
+	__u16 cwd_len;
+	__u16 cgroup_path_len;
+	__u16 argv_len;
+	__u8 reserved[6];
+};
+_Static_assert(sizeof(struct bt_interpreted) == 128, "bt_interpreted");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, pid) == 24, "bt_interpreted.pid");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, self_exec_id) == 28, "bt_interpreted.self_exec_id");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, start_ns) == 32, "bt_interpreted.start_ns");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, uid) == 40, "bt_interpreted.uid");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, family) == 44, "bt_interpreted.family");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, file.dev) == 48, "bt_interpreted.file.dev");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, file.generation) == 52, "bt_interpreted.file.generation");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, file.ino) == 56, "bt_interpreted.file.ino");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, file.ctime_ns) == 64, "bt_interpreted.file.ctime_ns");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, file.mtime_ns) == 72, "bt_interpreted.file.mtime_ns");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, file.size) == 80, "bt_interpreted.file.size");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, file.nlink) == 88, "bt_interpreted.file.nlink");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, file.writecount) == 92, "bt_interpreted.file.writecount");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, file.fs_magic) == 96, "bt_interpreted.file.fs_magic");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, file.flags) == 100, "bt_interpreted.file.flags");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, mnt_ns) == 104, "bt_interpreted.mnt_ns");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, stdin_mode) == 108, "bt_interpreted.stdin_mode");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, path_len) == 112, "bt_interpreted.path_len");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, parent_path_len) == 114, "bt_interpreted.parent_path_len");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, cwd_len) == 116, "bt_interpreted.cwd_len");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, cgroup_path_len) == 118, "bt_interpreted.cgroup_path_len");
+_Static_assert(__builtin_offsetof(struct bt_interpreted, argv_len) == 120, "bt_interpreted.argv_len");
+
+struct bt_script_read {
+	struct bt_record record;
+	__u32 pid;
+	__u32 self_exec_id;
+	__u64 start_ns;
+	__u32 fd;
+	__u32 opened;
+	struct bt_file file;
+	__u16 path_len;
+	__u8 reserved[6];
+};
+_Static_assert(sizeof(struct bt_script_read) == 112, "bt_script_read");
+_Static_assert(__builtin_offsetof(struct bt_script_read, pid) == 24, "bt_script_read.pid");
+_Static_assert(__builtin_offsetof(struct bt_script_read, self_exec_id) == 28, "bt_script_read.self_exec_id");
+_Static_assert(__builtin_offsetof(struct bt_script_read, start_ns) == 32, "bt_script_read.start_ns");
+_Static_assert(__builtin_offsetof(struct bt_script_read, fd) == 40, "bt_script_read.fd");
+_Static_assert(__builtin_offsetof(struct bt_script_read, opened) == 44, "bt_script_read.opened");
+_Static_assert(__builtin_offsetof(struct bt_script_read, file.dev) == 48, "bt_script_read.file.dev");
+_Static_assert(__builtin_offsetof(struct bt_script_read, file.generation) == 52, "bt_script_read.file.generation");
+_Static_assert(__builtin_offsetof(struct bt_script_read, file.ino) == 56, "bt_script_read.file.ino");
+_Static_assert(__builtin_offsetof(struct bt_script_read, file.ctime_ns) == 64, "bt_script_read.file.ctime_ns");
+_Static_assert(__builtin_offsetof(struct bt_script_read, file.mtime_ns) == 72, "bt_script_read.file.mtime_ns");
+_Static_assert(__builtin_offsetof(struct bt_script_read, file.size) == 80, "bt_script_read.file.size");
+_Static_assert(__builtin_offsetof(struct bt_script_read, file.nlink) == 88, "bt_script_read.file.nlink");
+_Static_assert(__builtin_offsetof(struct bt_script_read, file.writecount) == 92, "bt_script_read.file.writecount");
+_Static_assert(__builtin_offsetof(struct bt_script_read, file.fs_magic) == 96, "bt_script_read.file.fs_magic");
+_Static_assert(__builtin_offsetof(struct bt_script_read, file.flags) == 100, "bt_script_read.file.flags");
+_Static_assert(__builtin_offsetof(struct bt_script_read, path_len) == 104, "bt_script_read.path_len");

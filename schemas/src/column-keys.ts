@@ -23,6 +23,7 @@ const COLUMN_NAMES: readonly string[] = [
   'package_algorithm',
   ...['runtime', 'deployed_as', 'container_name', 'namespace', 'pod', 'image_id', 'image_ref', 'labels', 'told_by'],
   ...['valid_from', 'valid_until'],
+  'script_evidence',
 ];
 
 const KEYS = new Map(COLUMN_NAMES.map((name, position) => [name, HEADER_NAMES.length + position]));

@@ -1,8 +1,8 @@
 /**
  * How a digest was read: from the descriptor fanotify held, /proc/<pid>/exe, the same inode opened by its path, a
- * mapping, IMA, or an earlier reading.
+ * mapping, IMA, an earlier reading, or a descriptor of the process itself.
  */
-export const DIGEST_SOURCES = ['held', 'exe', 'path', 'map_files', 'ima', 'cache'] as const;
+export const DIGEST_SOURCES = ['held', 'exe', 'path', 'map_files', 'ima', 'cache', 'fd'] as const;
 export type DigestSource = (typeof DIGEST_SOURCES)[number];
 
 /**
@@ -43,3 +43,11 @@ export type PackageMatch = (typeof PACKAGE_MATCHES)[number];
  */
 export const ROLES = ['exec', 'library', 'script', 'loader', 'setup'] as const;
 export type Role = (typeof ROLES)[number];
+
+/**
+ * How a script is known. `executed`: the kernel opened it and ran its interpreter. `read`: a known interpreter read it, and
+ * its arguments name it. `opened`: as `read`, but it was found open only. `stdin`: it was the standard input of one whose
+ * arguments name no program. `named`: the arguments name it, and nobody saw it being read.
+ */
+export const SCRIPT_EVIDENCE = ['executed', 'read', 'opened', 'stdin', 'named'] as const;
+export type ScriptEvidence = (typeof SCRIPT_EVIDENCE)[number];

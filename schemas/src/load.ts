@@ -34,5 +34,11 @@ export const load = defineEvent({
       from: 'probe',
       doc: 'Further loads that this row stands for: the same file, by the same program, user and workload. Such a row has no process.',
     },
+    {
+      name: 'script_evidence',
+      kind: 'text',
+      from: 'probe',
+      doc: 'Of a script: executed, read, opened, stdin or named.',
+    },
   ],
 });

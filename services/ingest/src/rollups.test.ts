@@ -115,6 +115,7 @@ describe('roll-ups', () => {
   it('leave out what ran before the probe started', async () => {
     const flags = flagBit('snapshot');
     await store(exec, [{ ...pendingExec(NOW_NS, 1), flags }]);
+    await store(load, [blankRow(load, { ...program, role: 'library', ts: NOW_NS, flags, digest_reason: 'snapshot' })]);
     await store(digest, [lateDigest(NOW_NS, 1, { flags })]);
     assert.deepEqual(await assertAsExpected(), { sightings: [], nodes: [], lineage: [], coverage: [] });
   });

@@ -3,6 +3,7 @@ import { release } from 'node:os';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { type ChangeWay, changeWays, chooseChangeHooks } from './change-hooks.ts';
 import { collectLibbpfWarnings, isNull, type Libbpf, type Libc, lastErrno, type Pointer } from './ffi.ts';
+import { chooseOptionalHooks } from './optional-hooks.ts';
 import { type RepeatFilter, setRepeatFilter } from './repeat-filter.ts';
 
 export type LoadOptions = {
@@ -16,7 +17,7 @@ export type LoadOptions = {
 
 type Loaded = { readonly object: Pointer; readonly changes: ChangeWay; readonly hooks: readonly string[] };
 
-/** With the first way to see changes that this kernel takes; `hooks` are to be attached: `always` and those. */
+/** With the first way to see changes that this kernel takes; `hooks` are to be attached: `always`, and what it has of others. */
 export function loadFirst(
   libbpf: Libbpf,
   libc: Libc,
@@ -32,9 +33,10 @@ export function loadFirst(
     if (censusFd !== undefined) shareCensus(libbpf, object, censusFd);
     if (filter !== undefined) setRepeatFilter(libbpf, object, filter);
     const ofChanges = chooseChangeHooks(libbpf, object, changes);
+    const optional = chooseOptionalHooks(libbpf, object);
     if (Number(libbpf.load(object)) >= 0 && (changes !== 'trampolines' || canAttach(libbpf, object, ofChanges))) {
       stopCollecting();
-      return { object, changes, hooks: [...always, ...ofChanges] };
+      return { object, changes, hooks: [...always, ...optional, ...ofChanges] };
     }
     libbpf.closeObject(object);
   }

@@ -2,13 +2,15 @@
 import { closeSync } from 'node:fs';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { exec } from '@bintrail/schemas/exec.ts';
-import { recordLayout } from '@bintrail/schemas/layout.ts';
+import { type RecordLayout, recordLayout } from '@bintrail/schemas/layout.ts';
+import { mapping } from '@bintrail/schemas/mapping.ts';
 import { type Bell, openBell } from './bell.ts';
 import { type LoadOptions, loadFirst, program } from './bpf-load.ts';
 import type { ChangeWay } from './change-hooks.ts';
 import { isNull, type Libbpf, type Libc, lastErrno, nativePage, type Pointer } from './ffi.ts';
 import { type FileState, readFileState } from './file-identity.ts';
 import type { ImageId } from './image-table.ts';
+import { interpreterNamer } from './interpreters.ts';
 import { openRing, type Ring } from './ring.ts';
 import { type WriterOf, writerReader } from './writers.ts';
 
@@ -25,6 +27,8 @@ export type BpfObject = {
   readonly bell: Bell;
   /** What tells of changes to files. */
   readonly changes: ChangeWay;
+  /** Names this state of a file as an interpreter, whose execs are told from then on; undefined takes that back. */
+  readonly nameInterpreter: (file: FileState, family: number | undefined) => void;
   /** Attaches the hooks: events flow from here on. */
   readonly attach: () => void;
   /** Takes the hooks away: what is in the ring by then is the last, and counters stand still. */
@@ -37,6 +41,8 @@ export type BpfObject = {
   readonly recursionMisses: (hook: Hook) => bigint;
   /** Exec records of running processes, one DataView each; of one process when a pid is given. */
   readonly snapshot: (pid?: number) => DataView[];
+  /** Mapping records of the code that running processes have mapped, one DataView each. */
+  readonly mappedCode: () => DataView[];
   /** The program images that run now, each once. */
   readonly alive: () => ImageId[];
   /** Who wrote this very state of a file, as far as the kernel side saw it. */
@@ -53,7 +59,8 @@ export type BpfObject = {
   readonly close: () => void;
 };
 
-const HOOKS = ['on_fork', 'on_exec', 'on_exit', 'on_map'] as const;
+/** After on_exec, which says whose exec it is, comes what else is told of it. */
+const HOOKS = ['on_fork', 'on_exec', 'on_interpreter', 'on_exit', 'on_map'] as const;
 export type Hook = (typeof HOOKS)[number];
 /** As in bpf/emit.h. */
 const RINGS = { exec_ring: 32 * 1024 * 1024, code_ring: 8 * 1024 * 1024 };
@@ -78,12 +85,15 @@ export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, options:
     counters: counterReader(libbpf, mapFd(libbpf, object, 'event_counters')),
     takeovers: takeoverReader(libbpf, mapFd(libbpf, object, 'takeovers')),
     recursionMisses: (hook) => recursionMisses(libbpf, program(libbpf, object, hook)),
-    snapshot: (pid) => execRecords(iterate(libbpf, libc, program(libbpf, object, 'snapshot'), pid)),
+    snapshot: (pid) => recordsOf(EXEC_LAYOUT, iterate(libbpf, libc, program(libbpf, object, 'snapshot'), pid)),
+    mappedCode: () =>
+      recordsOf(MAPPING_LAYOUT, iterate(libbpf, libc, program(libbpf, object, 'mapped_code'), undefined)),
     alive: () => imagesOf(iterate(libbpf, libc, program(libbpf, object, 'alive'), undefined)),
     writerOf: writerReader(
       changes === 'ctimes' ? 'ctime_ns' : 'mtime_ns',
       mapLookup(libbpf, mapFd(libbpf, object, 'last_writers')),
     ),
+    nameInterpreter: interpreterNamer(libbpf, mapFd(libbpf, object, 'interpreters')),
     tellRepeats: repeatsProgram(libbpf, libc, Number(libbpf.programFd(program(libbpf, object, 'tell_repeats')))),
     describe: descriptorProgram(libbpf, libc, describeProgramFd),
     describeProgramFd,
@@ -225,18 +235,14 @@ function readToEnd(libc: Libc, fd: number): Uint8Array<ArrayBuffer> {
   }
 }
 
-const EXEC_LAYOUT = recordLayout(exec);
-
-function execRecordBytes(record: DataView): number {
-  return EXEC_LAYOUT.texts.reduce((size, { offset }) => size + record.getUint16(offset, true), EXEC_LAYOUT.sizeBytes);
-}
+const [EXEC_LAYOUT, MAPPING_LAYOUT] = [recordLayout(exec), recordLayout(mapping)];
 
 /** Whole records one after another; each says its own size by its lengths. */
-function execRecords(bytes: Uint8Array<ArrayBuffer>): DataView[] {
+function recordsOf({ texts, sizeBytes }: RecordLayout, bytes: Uint8Array<ArrayBuffer>): DataView[] {
   const records: DataView[] = [];
-  let at = 0;
-  while (at < bytes.length) {
-    const size = execRecordBytes(new DataView(bytes.buffer, at));
+  for (let at = 0; at + sizeBytes <= bytes.length; ) {
+    const head = new DataView(bytes.buffer, at);
+    const size = texts.reduce((sum, { offset }) => sum + head.getUint16(offset, true), sizeBytes);
     if (at + size > bytes.length) break;
     records.push(new DataView(bytes.buffer, at, size));
     at += size;

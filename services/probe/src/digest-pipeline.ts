@@ -4,6 +4,7 @@ import { createLru } from '@bintrail/runtime/lru.ts';
 import type { DigestReason, DigestSource } from '@bintrail/schemas/digest-words.ts';
 import type { Opened, Told } from './descriptors.ts';
 import { type FileState, identityKey, inodeKey, sameContentFields } from './file-identity.ts';
+import { openPathOnly } from './named-file.ts';
 import { isCacheable, isReplaceable, type Reading } from './reading.ts';
 
 export type DigestPipeline = {
@@ -26,6 +27,10 @@ export type DigestPipeline = {
     file: FileState,
     path: string,
   ) => DigestReason | undefined;
+  /** The same of what a running process has open, by its descriptor where that is known. */
+  readonly offerOpen: (pid: number, fd: number | undefined, file: FileState, path: string) => DigestReason | undefined;
+  /** The same of a descriptor of ours that only names the file (O_PATH), and is closed. */
+  readonly offerNamed: (pid: number, named: number, file: FileState, path: string) => DigestReason | undefined;
 };
 
 export type PipelineOptions = {
@@ -34,8 +39,11 @@ export type PipelineOptions = {
   readonly tickNs: bigint;
   /** Hands a descriptor to the reader, who owns it from then on and tells of it by this id. */
   readonly read: (request: Request) => void;
-  /** Opens what a path names without ever waiting for it (O_PATH); undefined when that is not possible. */
-  readonly openNamed: (path: string) => number | undefined;
+  /**
+   * Opens what a path names without ever waiting for it (O_PATH), below the root of a process where one is given;
+   * undefined when that is not possible.
+   */
+  readonly openNamed: (path: string, pid?: number) => number | undefined;
 };
 
 type Request = Opened & { readonly id: number; readonly fd: number };
@@ -98,16 +106,15 @@ export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
     job?.callbacks.push(callback);
     return job !== undefined;
   };
-  const offer = (running: Running, file: FileState, path: string): DigestReason | undefined => {
-    const opened = openAgain(options, running, file, path);
+  const offer = (pid: number, opened: Shown | DigestReason, file: FileState, path: string) => {
     const id = ownIds--;
     const earlier = cache.get(inodeKey(file));
     if (typeof opened === 'object') {
-      begin(id, opened.state, running.pid);
-      options.read({ id, ...opened, path, openedBy: running.pid });
+      begin(id, opened.state, pid);
+      options.read({ id, ...opened, path, openedBy: pid });
     } else if (earlier !== undefined && sameContentFields(earlier.before, file)) {
       // Gone before it could be read again: what it was before only its metadata moved.
-      begin(id, file, running.pid);
+      begin(id, file, pid);
       queueMicrotask(() => finish(id, { ...earlier, after: earlier.before }));
     } else return opened;
     return undefined;
@@ -115,11 +122,16 @@ export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
   return {
     tell: (told) => (told.kind === 'begun' ? begin(told.id, told.state, told.openedBy) : finish(told.id, told.reading)),
     ...{ known, whenRead },
-    offerRunning: (pid, file, path) => offer({ pid, link: `/proc/${pid}/exe`, source: 'exe' }, file, path),
+    offerRunning: (pid, file, path) => {
+      const running = { link: `/proc/${pid}/exe`, source: 'exe' } as const;
+      return offer(pid, openAgain(options, running, file, path), file, path);
+    },
     offerMapped: (pid, from, to, file, path) => {
       const link = `/proc/${pid}/map_files/${from.toString(16)}-${to.toString(16)}`;
-      return offer({ pid, link, source: 'map_files' }, file, path);
+      return offer(pid, openAgain(options, { link, source: 'map_files' }, file, path), file, path);
     },
+    offerOpen: (pid, fd, file, path) => offer(pid, openOpen(options, { pid, fd }, file, path), file, path),
+    offerNamed: (pid, named, file, path) => offer(pid, reopen(options, named, 'path', file), file, path),
   };
 }
 
@@ -132,20 +144,43 @@ const mayAnswer =
 type Shown = { readonly fd: number; readonly source: DigestSource; readonly state: FileState };
 
 /** The link by which a process shows a file that it runs or has mapped (proc_pid_map_files(5)). */
-type Running = { readonly pid: number; readonly link: string; readonly source: DigestSource };
+type Running = { readonly link: string; readonly source: DigestSource };
 
 function openAgain(options: PipelineOptions, running: Running, file: FileState, path: string): Shown | DigestReason {
   const shown = openFile(running.link);
   const first = typeof shown === 'number' ? described(options, shown, running.source, file) : shown;
   // What the path names by now may be another filesystem's.
   if (typeof first === 'object' || isReplaceable(file)) return first;
-  const named = options.openNamed(path);
-  if (named === undefined) return first;
+  const again = reopen(options, options.openNamed(path), 'path', file);
+  return again === 'vanished' ? first : again;
+}
+
+/** By the descriptor of a process, by the path in its own mounts, or in ours. */
+function openOpen(
+  options: PipelineOptions,
+  { pid, fd }: { readonly pid: number; readonly fd: number | undefined },
+  file: FileState,
+  path: string,
+): Shown | DigestReason {
+  const byFd = fd === undefined ? 'vanished' : reopen(options, openPathOnly(`/proc/${pid}/fd/${fd}`), 'fd', file);
+  if (byFd !== 'vanished' || isReplaceable(file)) return byFd;
+  const inItsRoot = reopen(options, options.openNamed(path, pid), 'path', file);
+  return inItsRoot === 'vanished' ? reopen(options, options.openNamed(path), 'path', file) : inItsRoot;
+}
+
+/** Owns the descriptor, which only names something: nothing is opened but the very file, since it may be a device by now. */
+function reopen(
+  options: PipelineOptions,
+  named: number | undefined,
+  source: DigestSource,
+  file: FileState,
+): Shown | DigestReason {
+  if (named === undefined) return 'vanished';
   const state = options.describe(named);
-  const reopened =
-    state !== undefined && inodeKey(state) === inodeKey(file) ? openFile(`/proc/self/fd/${named}`) : first;
+  const isIt = state !== undefined && inodeKey(state) === inodeKey(file);
+  const reopened = isIt ? openFile(`/proc/self/fd/${named}`) : 'vanished';
   closeSync(named);
-  return typeof reopened === 'number' ? described(options, reopened, 'path', file) : reopened;
+  return typeof reopened === 'number' ? described(options, reopened, source, file) : reopened;
 }
 
 /** Owns the descriptor; closes it when it is another file's. */

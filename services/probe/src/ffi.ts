@@ -89,6 +89,7 @@ export function loadLibbpf() {
     destroyLink: libbpf.func('int bpf_link__destroy(void *link)'),
     lookup: libbpf.func('int bpf_map_lookup_elem(int fd, uint8_t *key, uint8_t *value)'),
     update: libbpf.func('int bpf_map_update_elem(int fd, uint8_t *key, uint8_t *value, uint64_t flags)'),
+    remove: libbpf.func('int bpf_map_delete_elem(int fd, uint8_t *key)'),
     objPin: libbpf.func('int bpf_obj_pin(int fd, const char *path)'),
     objGet: libbpf.func('int bpf_obj_get(const char *path)'),
     objectInfo: libbpf.func('int bpf_obj_get_info_by_fd(int fd, uint8_t *info, uint8_t *size)'),

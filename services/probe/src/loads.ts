@@ -63,11 +63,13 @@ function isTime(ns: bigint): boolean {
   return ns >= 0n && ns <= NUMBER_FORMATS.time.max;
 }
 
-function loadRow(record: RowOf<typeof mapping>, place: Place, ts: bigint, seq: bigint): Row<'load'> {
+/** A row of what was mapped, of which nothing more is known. */
+export function loadRow(record: RowOf<typeof mapping>, place: Place, ts: bigint, seq: bigint): Row<'load'> {
   const { from_address: _from, to_address: _to, cgroup_path: _cgroup, mnt_ns: _namespace, in_exec, ...facts } = record;
   return {
     ...facts,
-    ...{ ts, stream: STREAM.load, seq, role: in_exec ? 'loader' : 'library', repeats: 0 },
+    ...{ ts, stream: STREAM.load, seq, role: in_exec ? 'loader' : 'library' },
+    ...{ repeats: 0, script_evidence: '' },
     ...{ workload: place.workload, container_id: place.containerId, image: '', ...NOTHING_KNOWN },
   };
 }

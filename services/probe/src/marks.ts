@@ -1,5 +1,5 @@
 /** Keeps fanotify marks where programs run from: on every mount that appears, and on what only a container can see. */
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import type { Log } from '@bintrail/runtime/log.ts';
 import { createLru } from '@bintrail/runtime/lru.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
@@ -8,7 +8,7 @@ import type { Fanotify } from './fanotify.ts';
 import type { Libc } from './ffi.ts';
 import type { FileState } from './file-identity.ts';
 import { isLocalMagic, mountsToMark, parseMountInfo } from './mounts.ts';
-import { openNamed } from './named-file.ts';
+import { openNamed, openPathOnly } from './named-file.ts';
 import { type OverlayMarks, testOverlayMarks } from './overlay-marks.ts';
 
 export type Marks = {
@@ -30,8 +30,6 @@ export type MarksOptions = {
 };
 
 const [MEMFD, OVERLAY] = [flagBit('memfd'), flagBit('overlay')];
-/** include/uapi/asm-generic/fcntl.h: names a file without opening it, so that no server is asked. */
-const O_PATH = 0o10000000;
 /** The same filesystem is not looked for more often: one exec that was missed is followed by many. */
 const AGAIN_MS = 1_000;
 const MAX_RECENT = 1_024;
@@ -80,24 +78,16 @@ export function createMarks({ libc, fanotify, describe, log }: MarksOptions): Ma
     const nowMs = performance.now();
     if (nowMs - (recent.touch(key) ?? Number.NEGATIVE_INFINITY) < AGAIN_MS) return;
     recent.set(key, nowMs);
-    if (markFileSystemOf(openPath(`/proc/${row.pid}/exe`), row) || markFileSystemOf(openWhere(libc, row), row))
+    if (markFileSystemOf(openPathOnly(`/proc/${row.pid}/exe`), row) || markFileSystemOf(openWhere(libc, row), row))
       privateMarks += 1;
   };
   const status = () => ({ marks, private_marks: privateMarks, overlays: overlays?.words ?? 'none in this kernel yet' });
   return { markMounts, markUnseen, status };
 }
 
-function openPath(path: string): number | undefined {
-  try {
-    return openSync(path, O_PATH);
-  } catch {
-    return undefined;
-  }
-}
-
 /** What the program's path names where its parent is. */
 function openWhere(libc: Libc, { ppid, path }: Row<'exec'>): number | undefined {
-  const root = openPath(`/proc/${ppid}/root`);
+  const root = openPathOnly(`/proc/${ppid}/root`);
   if (root === undefined) return undefined;
   const found = openNamed(libc, path, root);
   closeSync(root);

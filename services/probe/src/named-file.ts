@@ -1,11 +1,11 @@
-import { closeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import type { Libc } from './ffi.ts';
 import { type FileState, inodeKey } from './file-identity.ts';
 
 // include/uapi/linux/openat2.h, include/uapi/asm-generic/fcntl.h; openat2 is 437 on every architecture.
 const OPENAT2 = 437;
 const AT_FDCWD = -100;
-const O_PATH = 0o10000000n;
+const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000n;
 const RESOLVE_NO_MAGICLINKS = 0x02n;
 const RESOLVE_IN_ROOT = 0x10n;
@@ -19,7 +19,7 @@ const RESOLVE_CACHED = 0x20n;
  */
 export function openNamed(libc: Libc, path: string, root?: number): number | undefined {
   const within = root === undefined ? 0n : RESOLVE_IN_ROOT;
-  const how = BigUint64Array.of(O_PATH | O_CLOEXEC, 0n, RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS | within);
+  const how = BigUint64Array.of(BigInt(O_PATH) | O_CLOEXEC, 0n, RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS | within);
   const name = Buffer.from(`${path}\0`, 'latin1');
   const fd = Number(libc.openat2(OPENAT2, root ?? AT_FDCWD, name, how, how.byteLength));
   return fd < 0 ? undefined : fd;
@@ -36,4 +36,13 @@ export function createNamesFile(libc: Libc, describe: (fd: number) => FileState 
     closeSync(named);
     return state !== undefined && inodeKey(state) === inodeKey(file);
   };
+}
+
+/** A descriptor (O_PATH) of what a path or a link of /proc leads to, without opening it; undefined when that is not possible. */
+export function openPathOnly(path: string): number | undefined {
+  try {
+    return openSync(path, O_PATH);
+  } catch {
+    return undefined;
+  }
 }

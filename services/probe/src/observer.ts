@@ -11,7 +11,7 @@ import type { ExecSteps } from './exec-steps.ts';
 import type { ImageTable } from './image-table.ts';
 import { type Installers, isInstaller } from './installers.ts';
 import { type KnownFiles, packageRoot } from './known-files.ts';
-import { type Origins, placementOf } from './origins.ts';
+import { type Origins, type Place, placementOf } from './origins.ts';
 import { type Asked, NAMELESS, NO_PACKAGE, type PackageColumns } from './packages.ts';
 import { type Evidence, evidenceFrom, evidenceFromIma, noDigest, type Reading } from './reading.ts';
 import type { RuntimeSetup } from './runtime-setup.ts';
@@ -22,6 +22,8 @@ import {
   execSubject,
   type Mapped,
   mappedSubject,
+  type ReadScript,
+  readScriptSubject,
   type Subject,
   scriptSubjects,
   seal,
@@ -47,6 +49,8 @@ export type ObserverOptions = {
   readonly packagesOf: (asked: Asked, evidence: Evidence, reading: Reading | undefined) => Promise<PackageColumns>;
   readonly redact: (argv: string) => { argv: string; redacted: boolean };
   readonly setup: RuntimeSetup;
+  /** Called with what was found out about a program that ran. */
+  readonly onProgram: (row: Row<'exec'>, place: Place) => void;
   /** Called for a program that the kernel did not hand over. */
   readonly markUnseen: (row: Row<'exec'>) => void;
   /** Whether this very program image is still running the file. */
@@ -63,6 +67,8 @@ export type Observer = {
   readonly onExec: (row: Row<'exec'>, nowNs: bigint) => void;
   /** Takes a file that was mapped for execution. */
   readonly onMapped: (mapped: Mapped, nowNs: bigint) => void;
+  /** Takes a script that an interpreter read. */
+  readonly onScript: (script: ReadScript, nowNs: bigint) => void;
   readonly onOpened: (sighted: Sighted) => void;
   /** Sends rows that have waited long enough, and gives up on digests that are overdue. */
   readonly sweep: (nowNs: bigint) => void;
@@ -87,7 +93,10 @@ export function createObserver(options: ObserverOptions): Observer {
     if (subject.settled) return;
     subject.settled = true;
     Object.assign(subject.row, evidence, found);
-    if (subject.event === 'exec' && isInstaller(subject.row)) options.installers.note(subject.row);
+    if (subject.event === 'exec') {
+      if (isInstaller(subject.row)) options.installers.note(subject.row);
+      options.onProgram(subject.row as Row<'exec'>, subject.place);
+    }
     subject.place.whenSettled(() => {
       waiting.delete(subject);
       if (subject.sent)
@@ -146,6 +155,7 @@ export function createObserver(options: ObserverOptions): Observer {
     if (row.flags & SCRIPT) for (const script of scriptSubjects(options, { row, place }, nowNs)) begin(script);
   };
   const onMapped = (mapped: Mapped, nowNs: bigint) => begin(mappedSubject(options, mapped, nowNs));
+  const onScript = (script: ReadScript, nowNs: bigint) => begin(readScriptSubject(options, script, nowNs));
   const sweep = (nowNs: bigint) => {
     for (const subject of waiting) {
       const age = nowNs - subject.sinceNs;
@@ -161,7 +171,7 @@ export function createObserver(options: ObserverOptions): Observer {
   const finish = () => {
     for (const subject of waiting) settle(subject, noDigest('timeout'), NO_PACKAGE);
   };
-  return { onExec, onMapped, onOpened: options.opened.remember, sweep, finish, waiting: () => waiting.size };
+  return { onExec, onMapped, onScript, onOpened: options.opened.remember, sweep, finish, waiting: () => waiting.size };
 }
 
 /**

@@ -6,10 +6,12 @@ import type { BpfObject } from './bpf-object.ts';
 import type { Clock } from './clock.ts';
 import type { CodeIntake } from './code-intake.ts';
 import type { ContainerNames } from './containers/names.ts';
-import type { EventsOut, Row } from './events-out.ts';
+import type { EventsOut } from './events-out.ts';
 import type { ExecSteps } from './exec-steps.ts';
 import type { Libc } from './ffi.ts';
 import { createGatherer, type Gatherer } from './gatherer.ts';
+import type { ImageId } from './image-table.ts';
+import { sendMappedCode } from './mapped-snapshot.ts';
 import type { Marks } from './marks.ts';
 import type { Observer } from './observer.ts';
 import type { Packages } from './open-packages.ts';
@@ -44,6 +46,8 @@ export type World = {
   readonly takeCode: CodeIntake;
   readonly arrived: RecordBuffer;
   readonly out: EventsOut;
+  readonly origins: RecordPath['origins'];
+  readonly nextSeq: (stream: number) => bigint;
   readonly containerOf: RecordPath['containerOf'];
   readonly containerNames: ContainerNames;
   readonly report: Report;
@@ -136,19 +140,25 @@ async function turn(world: World): Promise<void> {
   if (arrived.count > 0) world.takeCode(arrived, clock.bootOffsetNs(), clock.nowNs());
 }
 
-/** Passes on who was there before. An exec between attaching and the snapshot is in both: its own event stands for it. */
-export function takeSnapshot({ bpf, clock, arrived, observer, packages }: World): void {
+/**
+ * Passes on who was there before, and what they have mapped. An exec between attaching and the snapshot is in both: its own
+ * event stands for it.
+ */
+export function takeSnapshot(world: World): void {
+  const { bpf, clock, arrived, observer, packages } = world;
   const offset = clock.bootOffsetNs();
   const rows = snapshotRows(bpf, offset);
   bpf.ring.drain(arrived);
-  const imageOf = ({ pid, start_ns, self_exec_id }: Row<'exec'>) => `${pid}:${start_ns}:${self_exec_id}`;
+  const imageOf = ({ pid, start_ns, self_exec_id }: ImageId) => `${pid}:${start_ns}:${self_exec_id}`;
   const execs = Array.from({ length: arrived.count }, (_, index) =>
     decodeExecRecord(recordView(arrived, index), offset),
   );
   const live = new Set(execs.flatMap((row) => (row === undefined ? [] : [imageOf(row)])));
-  for (const row of rows) {
-    if (live.has(imageOf(row))) continue;
+  const found = rows.filter((row) => !live.has(imageOf(row)));
+  for (const row of found) {
     observer.onExec(row, clock.nowNs());
     if (row.container_id !== '') packages.noteProcess(row);
   }
+  const there = new Set(found.map(imageOf));
+  sendMappedCode({ ...world, wasThere: (image) => there.has(imageOf(image)) }, offset);
 }

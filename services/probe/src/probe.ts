@@ -16,11 +16,13 @@ import { openFanotify } from './fanotify.ts';
 import { loadLibbpf, loadLibc } from './ffi.ts';
 import { chooseHooks, type HookSetting, type Hooks } from './hooks.ts';
 import { hostMountNamespace } from './host.ts';
+import { seedInterpreters } from './interpreter-seeds.ts';
 import type { Pods, PodsStatus } from './kubernetes/pods.ts';
 import { createMarks, type Marks } from './marks.ts';
 import { createNamesFile, openNamed } from './named-file.ts';
-import type { Observer } from './observer.ts';
+import type { Observer, ObserverOptions } from './observer.ts';
 import { openPackages } from './open-packages.ts';
+import { createLook, openBelow } from './operands.ts';
 import { packageColumns } from './packages.ts';
 import { runLoop, takeSnapshot, type World } from './probe-loop.ts';
 import { type Reader, startReader } from './reader.ts';
@@ -128,7 +130,8 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   });
   const pipeline = createDigestPipeline({
     ...{ describe: bpf.describe, nowNs: clock.nowNs, tickNs: clock.tickNs },
-    ...{ read: reader.read, openNamed: (path) => openNamed(libc, path) },
+    read: reader.read,
+    openNamed: (path, pid) => (pid === undefined ? openNamed(libc, path) : openBelow(libc, path, pid)),
   });
   const containerNames = createContainerNames({
     ...{ sources: options.containerSources ?? [], nowNs: clock.nowNs },
@@ -138,10 +141,17 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     },
   });
   options.pods?.onChange(containerNames.onPod);
-  const { observer, intake, takeCode, changes, containerOf } = createRecordPath({
+  const packagesOf: ObserverOptions['packagesOf'] = (asked, evidence, reading) =>
+    packageColumns(packages.ownersOf, asked, evidence, reading);
+  const hostMounts = hostMountNamespace();
+  const { observer, intake, takeCode, changes, interpreters, interpreted, origins, containerOf } = createRecordPath({
     containerNames,
+    scripts: {
+      name: bpf.nameInterpreter,
+      look: createLook({ libc, describe: bpf.describe, hostMounts }),
+    },
     setup: createRuntimeSetup({
-      ...{ hostMounts: hostMountNamespace(), describe: bpf.describe, known: pipeline.known },
+      ...{ hostMounts, describe: bpf.describe, known: pipeline.known },
       openNamed: (path) => openNamed(libc, path),
     }),
     ...{
@@ -155,7 +165,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
       redact: options.redact,
     },
     workloadOf: (cgroupPath) => workloadOf(cgroupPath, options.userName),
-    packagesOf: (asked, evidence, reading) => packageColumns(packages.ownersOf, asked, evidence, reading),
+    packagesOf,
     markUnseen: marks.markUnseen,
     stillRuns: (row) => stillRuns(bpf, row),
     ...{ writerOf: bpf.writerOf, noteKnown: bpf.bell.noteKnown },
@@ -178,9 +188,13 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const report: Report = (mode) => reportAt(detachedAtNs ?? clock.nowNs(), mode);
   const world: World = {
     ...{ bpf, steps: hooks.steps, marks, clock, packages, observer, intake, takeCode, reader, arrived, out, report },
-    ...{ log: options.log, containerOf, containerNames },
+    ...{ log: options.log, origins, nextSeq, containerOf, containerNames },
   };
   await untilReading(reader);
+  seedInterpreters({
+    ...{ pipeline, describe: bpf.describe, interpreters, hostMounts, packagesOf },
+    ...{ tickNs: clock.tickNs, nowNs: clock.nowNs, onFatal: failure.reject },
+  });
   const attachedAtNs = clock.nowNs();
   // Before the hook that announces the exec: each one announced has its steps.
   hooks.steps?.attach();
@@ -196,6 +210,7 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     detachedAtNs = clock.nowNs();
     bpf.tellRepeats(false);
     await loop.stop();
+    interpreted.finish();
     await drainWaiting(observer);
     containerNames.close();
     options.pods?.close();

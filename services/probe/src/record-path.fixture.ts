@@ -68,6 +68,7 @@ export function openPath(context: TestContext, reading = READING) {
   });
   const pipeline: DigestPipeline = {
     ...{ tell: () => {}, whenRead: () => false, offerRunning: () => 'vanished', offerMapped: () => 'vanished' },
+    ...{ offerOpen: () => 'vanished', offerNamed: () => 'vanished' },
     known: (file) => (identityKey(file) === identityKey(reading.before) ? reading : undefined),
   };
   const { observer, intake, takeCode, changes } = createRecordPath({

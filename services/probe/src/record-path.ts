@@ -10,17 +10,21 @@ import { createExitColumns } from './exit-columns.ts';
 import { createFileChanges, type FileChanges } from './file-changes.ts';
 import { createImageTable, type ImageId } from './image-table.ts';
 import { createInstallers } from './installers.ts';
+import { createInterpreted, type Interpreted, type InterpretedOptions } from './interpreted-scripts.ts';
+import { createInterpreters, type Interpreters, type InterpretersOptions } from './interpreters.ts';
 import { createKnownFiles } from './known-files.ts';
 import { createLoads } from './loads.ts';
 import { createObserver, type Observer, type ObserverOptions } from './observer.ts';
-import { createOrigins, type WorkloadOf } from './origins.ts';
+import { createOrigins, type Origins, type WorkloadOf } from './origins.ts';
 import { createIntake, type Intake } from './record-intake.ts';
 import { createDescribeWriter } from './writers.ts';
 
 export type RecordPathOptions = Omit<
   ObserverOptions,
-  'images' | 'origins' | 'files' | 'redact' | 'installers' | 'describeWriter'
+  'images' | 'origins' | 'files' | 'redact' | 'installers' | 'describeWriter' | 'onProgram'
 > & {
+  /** What is asked about scripts that interpreters open by themselves; without it there are none. */
+  readonly scripts?: Pick<InterpretedOptions, 'look'> & Pick<InterpretersOptions, 'name'>;
   /** Called for what is no record of ours, with what its ring is for. */
   readonly onUndecodable: (ring: 'exec' | 'load') => void;
   readonly workloadOf: WorkloadOf;
@@ -35,9 +39,14 @@ export type RecordPath = {
   readonly intake: Intake;
   readonly takeCode: CodeIntake;
   readonly changes: FileChanges;
+  readonly interpreters: Interpreters;
+  readonly interpreted: Interpreted;
+  readonly origins: Origins;
   /** Id of the container that this program image runs in; empty for none. */
   readonly containerOf: (image: ImageId) => string;
 };
+
+const NO_SCRIPTS = { look: () => undefined, name: () => {} };
 
 export function createRecordPath(options: RecordPathOptions): RecordPath {
   const { out, redact } = options;
@@ -51,7 +60,11 @@ export function createRecordPath(options: RecordPathOptions): RecordPath {
   const observer = createObserver({
     ...{ ...options, ...shared },
     redact: (argv) => redactJoined(redact, argv),
+    onProgram: (row, place) => interpreted.onProgram(row, place),
   });
+  const scripts = options.scripts ?? NO_SCRIPTS;
+  const interpreters = createInterpreters({ name: scripts.name, nowNs: options.nowNs });
+  const interpreted = createInterpreted({ ...options, ...shared, ...scripts, observer, interpreters });
   const redactor = createArgvRedactor(redact, textCells(execs, 'argv').table);
   const intake = createIntake({
     takeExec: createExecColumns({ ...options, ...shared, redactor }),
@@ -60,9 +73,8 @@ export function createRecordPath(options: RecordPathOptions): RecordPath {
   });
   const changes = createFileChanges({ out, ...shared });
   const loads = createLoads({ observer, origins: shared.origins, nextSeq: options.nextSeq });
-  const takeCode = createCodeIntake(new Map([[EVENTS.file.id, changes.take], ...loads]), () =>
-    options.onUndecodable('load'),
-  );
+  const takers = new Map([[EVENTS.file.id, changes.take], ...loads, ...interpreted.takers]);
+  const takeCode = createCodeIntake(takers, () => options.onUndecodable('load'));
   const containerOf = (image: ImageId) => images.find(image)?.place.containerId ?? '';
-  return { observer, intake, takeCode, changes, containerOf };
+  return { observer, intake, takeCode, changes, interpreters, interpreted, origins: shared.origins, containerOf };
 }

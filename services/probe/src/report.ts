@@ -1,6 +1,7 @@
 /** What the probe says about itself: cumulative loss counters, and a sign of life. */
 import { release } from 'node:os';
 import { EVENTS } from '@bintrail/schemas/events.ts';
+import { interpreted, scriptRead } from '@bintrail/schemas/interpreted.ts';
 import { mapping } from '@bintrail/schemas/mapping.ts';
 import type { BpfObject } from './bpf-object.ts';
 import { type Census, type Counting, isCounting } from './census.ts';
@@ -57,6 +58,9 @@ function places({ bpf, hooks, out, tally, reader }: ReportOptions): Place[] {
     ...{ event_type, place: 'outbox', seen: rows, sent: 0n, lost: rows },
   }));
   const lostSteps = hooks.steps?.lost() ?? 0n;
+  const lostScripts = [interpreted.id, scriptRead.id]
+    .flatMap((id) => bpf.counters(id))
+    .reduce((sum, { lost: records }) => sum + records, 0n);
   const undecodable = (['exec', 'load'] as const).map((event_type) => {
     const records = tally.undecodable[event_type];
     return { ...own, event_type, place: 'decode', seen: records, sent: 0n, lost: records };
@@ -73,6 +77,10 @@ function places({ bpf, hooks, out, tally, reader }: ReportOptions): Place[] {
     // Their execs are told all the same; what they knew of its scripts and IMA's digest is gone.
     ...(lostSteps > 0n
       ? [{ ...own, event_type: 'digest', place: 'step_ring', seen: lostSteps, sent: 0n, lost: lostSteps }]
+      : []),
+    // The interpreter is told of all the same, and its script by its arguments or not at all.
+    ...(lostScripts > 0n
+      ? [{ ...own, event_type: 'script', place: 'code_ring', seen: lostScripts, sent: 0n, lost: lostScripts }]
       : []),
     ...undecodable,
   ];

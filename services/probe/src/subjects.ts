@@ -1,5 +1,5 @@
 /** What is told of one at a time: an exec, its script, a mapped file. Each says how its bytes can still be had. */
-import type { DigestReason } from '@bintrail/schemas/digest-words.ts';
+import type { DigestReason, ScriptEvidence } from '@bintrail/schemas/digest-words.ts';
 import type { RowOf } from '@bintrail/schemas/field.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import type { mapping } from '@bintrail/schemas/mapping.ts';
@@ -105,7 +105,6 @@ export function scriptSubjects(options: Options, of: Omit<Executed, 'isSetup'>, 
   return [scriptSubject(options, of, nowNs, { state, path }, { ...state, flags: state.flags & ~FINE_CTIME })];
 }
 
-/** Nobody denies writing to a running script: never `alive`. */
 function scriptSubject(
   options: Options,
   { row: exec, place }: Omit<Executed, 'isSetup'>,
@@ -113,19 +112,60 @@ function scriptSubject(
   { state, path }: Step,
   file: FileState,
 ): Subject {
-  const { pid, self_exec_id, start_ns, uid, workload, container_id, image, ts } = exec;
-  const row: Row<'load'> = {
-    ...state,
-    ...{ pid, self_exec_id, start_ns, uid, workload, container_id, image, ts },
-    ...{ stream: STREAM.load, seq: options.nextSeq(STREAM.load), role: 'script', repeats: 0 },
-    ...{ path, parent_path: exec.path, ...NOTHING_KNOWN },
-  };
+  const row = scriptRow(options, exec, place, { state, path }, 'executed');
   const offer = () => (options.overloaded() ? 'overload' : unmarkedReason(file));
-  return {
-    ...{ event: 'load', row, place, isSetup: false, file, tsNs: ts, pid, mountNs: exec.mnt_ns },
-    ...{ sinceNs: nowNs, sent: false, settled: false },
-    ...{ stillRuns: () => false, isThere: () => false, offer },
+  return { ...ofScript(row, exec, place, nowNs), file, tsNs: exec.ts, isThere: () => false, offer };
+}
+
+/** The interpreter that runs a script. */
+export type ScriptRunner = Pick<Row<'exec'>, 'pid' | 'self_exec_id' | 'start_ns' | 'uid' | 'ts' | 'mnt_ns' | 'path'>;
+
+/** A script that its interpreter read, or was told to, by itself. */
+export type ReadScript = Step & {
+  readonly runner: ScriptRunner;
+  readonly place: Place;
+  readonly evidence: ScriptEvidence;
+  /** When the file was as `state` says. */
+  readonly stateNs: bigint;
+  /** Its descriptor there, as far as that is known. */
+  readonly fd: number | undefined;
+};
+
+export function readScriptSubject(options: Options, script: ReadScript, nowNs: bigint): Subject {
+  const { runner, place, state, path, evidence, stateNs, fd } = script;
+  const offer = () => {
+    if (isRemoteMagic(state.fs_magic)) return 'remote_fs';
+    const failure = options.pipeline.offerOpen(runner.pid, fd, state, path);
+    return failure && explainMissing(state, failure);
   };
+  const row = scriptRow(options, runner, place, script, evidence);
+  return { ...ofScript(row, runner, place, nowNs), file: state, tsNs: stateNs, isThere: () => true, offer };
+}
+
+function scriptRow(
+  { nextSeq }: Options,
+  { pid, self_exec_id, start_ns, uid, ts, path: parent_path }: ScriptRunner,
+  place: Place,
+  { state, path }: Step,
+  script_evidence: ScriptEvidence,
+): Row<'load'> {
+  return {
+    ...state,
+    ...{ pid, self_exec_id, start_ns, uid, ts, ...placementOf(place) },
+    ...{ stream: STREAM.load, seq: nextSeq(STREAM.load), role: 'script', repeats: 0, script_evidence },
+    ...{ path, parent_path, ...NOTHING_KNOWN },
+  };
+}
+
+/** Nobody denies writing to a running script: never `alive`. */
+function ofScript(
+  row: Row<'load'>,
+  { pid, mnt_ns: mountNs }: ScriptRunner,
+  place: Place,
+  sinceNs: bigint,
+): Omit<Subject, 'file' | 'tsNs' | 'isThere' | 'offer'> {
+  const stillRuns = () => false;
+  return { event: 'load', row, place, isSetup: false, pid, mountNs, sinceNs, sent: false, settled: false, stillRuns };
 }
 
 /** The columns of what is not known yet. */

@@ -31,7 +31,7 @@ function countRun(batches: readonly Batch[]): Omit<RunCount, 'epochMs'> {
   let loads = 0;
   for (const batch of batches) {
     for (const row of rowsOf(batch)) {
-      if (batch.type === 'exec' && (Number(row.flags) & SNAPSHOT) !== 0) continue;
+      if ((batch.type === 'exec' || batch.type === 'load') && (Number(row.flags) & SNAPSHOT) !== 0) continue;
       if (batch.type === 'exec' || batch.type === 'exit') {
         const seqs = cpus.get(Number(row.cpu)) ?? new Set();
         cpus.set(Number(row.cpu), seqs.add(Number(row.cpu_seq)));

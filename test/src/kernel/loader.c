@@ -70,6 +70,21 @@ static long map_by_int80(int fd)
 	return result;
 }
 
+/* Makes a mapping executable that was not: as a whole, a piece of it, behind others and with many around, or not at all. */
+static void protect(const char *mode, int fd)
+{
+	int is_piece = !strcmp(mode, "protect-middle"), is_many = !strcmp(mode, "protect-many");
+	int flags = strcmp(mode, "protect-read") ? PROT_READ | PROT_EXEC : PROT_READ;
+	char *at = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+
+	/* Mappings that cannot be joined, so that the tree has levels. */
+	for (int left = is_many ? 5000 : 0; left > 0; left--)
+		if (mmap(NULL, PAGE, left % 2 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+			exit(2);
+	if (at == MAP_FAILED || mprotect(at + is_piece * PAGE, (is_piece ? 1 : 3) * PAGE, flags))
+		exit(2);
+}
+
 static long read_all(const char *path, char *bytes, long room)
 {
 	int fd = open_file(path, O_RDONLY);
@@ -151,11 +166,8 @@ int main(int argc, char **argv)
 		if (address < 0 && address > -PAGE)
 			return 3;
 		wait_here();
-	} else if (!strcmp(mode, "protect")) {
-		void *at = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, open_file(path, O_RDONLY), 0);
-
-		if (mprotect(at, PAGE, PROT_READ | PROT_EXEC))
-			return 2;
+	} else if (!strncmp(mode, "protect", 7)) {
+		protect(mode, open_file(path, O_RDONLY));
 		wait_here();
 	} else if (!strcmp(mode, "storm")) {
 		storm(argv[0], path, argv + 3, atoi(argv[5]));

@@ -9,12 +9,13 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { run, type SeenRow, type Watched, watchKernel, whyNotHere } from './probe-kit.ts';
+import { isBefore, run, type SeenRow, type Watched, watchKernel, whyNotHere } from './probe-kit.ts';
 
 const skip = whyNotHere() ?? false;
 const folder = mkdtempSync(join(tmpdir(), 'bintrail-loads-'));
 const at = (name: string) => join(folder, name);
 const LOADER_SOURCE = fileURLToPath(new URL('./loader.c', import.meta.url));
+const started: ChildProcess[] = [];
 let watched: Watched;
 
 before(async () => {
@@ -26,6 +27,7 @@ before(async () => {
 });
 
 after(async () => {
+  for (const child of started) child.kill();
   await (watched as Watched | undefined)?.stop();
   rmSync(folder, { recursive: true });
 });
@@ -50,6 +52,7 @@ type Held = { readonly child: ChildProcess; readonly pid: number; readonly end: 
 /** Runs the loader until it is told to end; resolves once it has done what it was asked to. */
 async function hold(...args: string[]): Promise<Held> {
   const child = spawn(at('loader'), args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  started.push(child);
   await once(child.stdout!, 'data');
   const end = async () => {
     const gone = once(child, 'exit');
@@ -204,15 +207,71 @@ test("a container's overlay: the real file, and whether the container wrote it",
   }
 });
 
-test('what is made executable by mprotect is a known limit', { skip, timeout: 30_000 }, async () => {
-  const library = makeLibrary('protected.so');
-  const held = await hold('protect', library);
-  await delay(1_000);
-  await held.end();
+test('what mprotect makes executable is seen, from Linux 6.13 on', {
+  skip: skip || (isBefore(6, 13) && 'needs Linux 6.13'),
+  timeout: 30_000,
+}, async () => {
+  for (const mode of ['protect', 'protect-middle', 'protect-many']) {
+    const library = makeLibrary(`${mode}.so`);
+    await settled();
+    const held = await hold(mode, library);
+    const row = await loadOf(library);
+    await held.end();
+    assert.deepEqual(outcome(row), ['library', digestOf(library), 'exact']);
+    assert.deepEqual([row.pid, row.parent_path], [held.pid, at('loader')]);
+  }
+});
+
+test('what mprotect leaves without execution is no code', { skip, timeout: 30_000 }, async () => {
+  const [library, after] = [makeLibrary('readable.so'), makeLibrary('executable.so')];
+  await settled();
+  await (await hold('protect-read', library)).end();
+  await run(at('loader'), ['load', after]);
+  await loadOf(after);
   assert.deepEqual(
     watched.rows().filter(({ path }) => path === library),
     [],
   );
+});
+
+test('code that was mapped before the probe is listed, each use once, and so again by the next probe', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  const [library, later] = [makeLibrary('there.so'), makeLibrary('later.so')];
+  const held = [await hold('hold', library), await hold('hold', library)];
+  const ofTest = ({ event, path }: SeenRow) => event === 'load' && [library, later].includes(path);
+  const shown = ({ path, role, repeats, digest_reason, flagNames }: SeenRow) => ({
+    path,
+    role,
+    repeats,
+    digest_reason,
+    flagNames,
+  });
+  const found: SeenRow[][] = [];
+  for (const turn of [1, 2]) {
+    const apart = await watchKernel();
+    await run(at('loader'), ['load', later]);
+    await apart.row('load', ({ path }) => path === later);
+    await apart.stop();
+    found.push(apart.rows().filter(ofTest));
+    const own = apart.rows().filter(({ event, pid }) => event === 'load' && held.some((one) => one.pid === pid));
+    assert.ok(
+      own.some(({ role, path }) => role === 'loader' && /ld-linux|ld64/.test(path)),
+      `turn ${turn}`,
+    );
+    assert.ok(
+      own.every(({ path }) => path !== at('loader')),
+      'the program is no code of its own',
+    );
+    assert.ok(own.every(({ flagNames }) => flagNames.includes('snapshot')));
+  }
+  await Promise.all(held.map(({ end }) => end()));
+  const there = { path: library, role: 'library', repeats: 1, digest_reason: 'snapshot', flagNames: ['snapshot'] };
+  const live = { path: later, role: 'library', repeats: 0, digest_reason: '', flagNames: [] };
+  for (const rows of found) assert.deepEqual(rows.map(shown), [there, live]);
+  const [first, again] = found.map(([row]) => [row!.pid, row!.start_ns, row!.ino, row!.ts / 1_000_000_000n]);
+  assert.deepEqual(first, again);
 });
 
 test('every load is a row or is counted in one', { skip, timeout: 60_000 }, async () => {

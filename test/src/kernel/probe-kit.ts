@@ -1,6 +1,7 @@
 /** A real probe on the running kernel, its messages decoded and kept. In a process of its own lies what it watches. */
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -37,6 +38,12 @@ export function whyNotHere(): string | undefined {
   if (missing.length > 0) return `needs ${missing.join(', ')}`;
   if (!existsSync('/sys/kernel/btf/vmlinux')) return 'needs a kernel with BTF';
   return existsSync(BPF_OBJECT) ? undefined : 'needs the built BPF object: run npm test once with clang installed';
+}
+
+/** Whether the running kernel is older than this. */
+export function isBefore(major: number, minor: number): boolean {
+  const [ownMajor = 0, ownMinor = 0] = release().split('.').map(Number);
+  return ownMajor < major || (ownMajor === major && ownMinor < minor);
 }
 
 export type Watched = {

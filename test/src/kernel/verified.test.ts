@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { changeWays, chooseChangeHooks } from '@bintrail/probe/change-hooks.ts';
 import { collectLibbpfWarnings, isNull, type Libbpf, loadLibbpf, loadLibc, type Pointer } from '@bintrail/probe/ffi.ts';
+import { chooseOptionalHooks } from '@bintrail/probe/optional-hooks.ts';
 import { whyNotHere } from './probe-kit.ts';
 
 const skip = whyNotHere() ?? false;
@@ -55,7 +56,10 @@ test('the verifier has no more to do for any program than is written down', { sk
   for (const way of changeWays(libbpf, true).reverse()) {
     Object.assign(
       counts,
-      countsOf(libbpf, 'bintrail', (object) => chooseChangeHooks(libbpf, object, way)),
+      countsOf(libbpf, 'bintrail', (object) => {
+        chooseOptionalHooks(libbpf, object);
+        chooseChangeHooks(libbpf, object, way);
+      }),
     );
   }
   Object.assign(counts, {

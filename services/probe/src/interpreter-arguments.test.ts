@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Source, sourceOf } from './interpreter-arguments.ts';
+import type { Family } from './interpreters.ts';
+
+const shown = (source: Source) => (source.kind === 'file' ? source.path : source.kind);
+
+/** Family, arguments, and where the program is. */
+const CASES: readonly (readonly [Family, string, string])[] = [
+  ['shell', 'sh x.sh', 'x.sh'],
+  ['shell', 'sh', 'stdin'],
+  ['shell', 'sh -', 'stdin'],
+  ['shell', 'sh -c code x.sh', 'none'],
+  ['shell', 'bash -lc code', 'none'],
+  ['shell', 'bash -eux x.sh -c', 'x.sh'],
+  ['shell', 'bash -o pipefail x.sh', 'x.sh'],
+  ['shell', 'bash -euo pipefail x.sh', 'x.sh'],
+  ['shell', 'bash +x +o posix x.sh', 'x.sh'],
+  ['shell', 'bash --rcfile rc --norc x.sh', 'x.sh'],
+  ['shell', 'bash -s x.sh', 'stdin'],
+  ['shell', 'bash -- -x.sh', '-x.sh'],
+  ['busybox', 'busybox sh x.sh', 'x.sh'],
+  ['busybox', '/bin/sh x.sh', 'x.sh'],
+  ['busybox', '-ash', 'stdin'],
+  ['busybox', 'busybox cat x.sh', 'none'],
+  ['busybox', 'cat x.sh', 'none'],
+  ['python', 'python3 x.py y.py', 'x.py'],
+  ['python', 'python3 -m json.tool x.json', 'none'],
+  ['python', 'python3 -Im json.tool', 'none'],
+  ['python', 'python3 -c code', 'none'],
+  ['python', 'python3 -W error -X dev -u x.py', 'x.py'],
+  ['python', 'python3 -Werror x.py', 'x.py'],
+  ['python', 'python3 -', 'stdin'],
+  ['perl', 'perl -w x.pl', 'x.pl'],
+  ['perl', 'perl -ne code x', 'none'],
+  ['perl', 'perl -Mvars=e -I lib x.pl', 'x.pl'],
+  ['perl', 'perl -Ilib -i.e x.pl', 'x.pl'],
+  ['ruby', 'ruby -r set -Ilib x.rb', 'x.rb'],
+  ['ruby', 'ruby -e code', 'none'],
+  ['node', 'node --require ./hook.js --no-warnings x.js', 'x.js'],
+  ['node', 'node --import=./hook.js x.js', 'x.js'],
+  ['node', 'node -pe code', 'none'],
+  ['node', 'node --eval code', 'none'],
+  ['php', 'php -d a=b -f x.php', 'x.php'],
+  ['php', 'php -fx.php', 'x.php'],
+  ['php', 'php -r code', 'none'],
+  ['lua', 'lua -e code x.lua', 'x.lua'],
+  ['tcl', 'tclsh x.tcl', 'x.tcl'],
+];
+
+for (const [family, line, expected] of CASES) {
+  test(`${family}: ${line}`, () => assert.equal(shown(sourceOf(family, line.split(' '))), expected));
+}

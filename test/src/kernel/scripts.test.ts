@@ -1,0 +1,280 @@
+/** Which file was the script, case by case, on the running kernel: also where nobody executed it. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isBefore, run, type SeenRow, type Watched, watchKernel, whyNotHere } from './probe-kit.ts';
+
+const skip = whyNotHere() ?? false;
+const folder = mkdtempSync(join(tmpdir(), 'bintrail-scripts-'));
+const at = (name: string) => join(folder, name);
+const inMemory = at('memory');
+let watched: Watched;
+
+/** Past the tick in which files were written: what is weak only for that reason is not the question here. */
+const settled = () => delay(50);
+
+before(async () => {
+  if (skip) return;
+  mkdirSync(inMemory);
+  await run('mount', ['-t', 'tmpfs', 'bintrail-scripts', inMemory]);
+  watched = await watchKernel();
+  // Each once, so that all of them are known from here on: the first run of one is a case of its own.
+  for (const [program, ...args] of [
+    ['/bin/bash', '-c', 'true'],
+    ['/bin/busybox', 'true'],
+  ] as const) {
+    if (existsSync(program)) await run(program, args);
+  }
+  await delay(500);
+});
+
+after(async () => {
+  await (watched as Watched | undefined)?.stop();
+  if (!skip) await run('umount', ['-l', inMemory]);
+  rmSync(folder, { recursive: true });
+});
+
+/** A script of other bytes than all others. */
+function write(path: string, text: string, mode = 0o644): string {
+  const bytes = `${text}\n# ${path}\n`;
+  writeFileSync(path, bytes);
+  chmodSync(path, mode);
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+const isScript = (row: SeenRow) => row.event === 'load' && row.role === 'script';
+const scriptAt = (path: string, matches: (row: SeenRow) => boolean = () => true) =>
+  watched.row('load', (row) => isScript(row) && row.path === path && matches(row));
+
+type Case = {
+  readonly name: string;
+  readonly script: string;
+  readonly text: string;
+  readonly argv: (path: string) => readonly string[];
+  readonly stdin?: true;
+  readonly cwd?: string;
+  readonly parent?: RegExp;
+  readonly evidence?: string;
+  /** Where no read is seen: on tmpfs, and before Linux 6.12. */
+  readonly unread?: string;
+};
+
+const missing = (program: string) => !existsSync(program) && `needs ${program}`;
+const isUnread = (where: string) => where === inMemory || isBefore(6, 12);
+
+const CASES: readonly Case[] = [
+  { name: 'sh x.sh', script: 'a.sh', text: 'true', argv: (path) => ['/bin/sh', path], parent: /\/dash$/ },
+  { name: 'bash x.sh', script: 'b.sh', text: 'true', argv: (path) => ['/bin/bash', path] },
+  { name: 'options before it', script: 'c.sh', text: ':', argv: (path) => ['/bin/bash', '-eo', 'pipefail', path, 'a'] },
+  { name: 'a relative path', script: 'd.sh', text: 'true', argv: () => ['/bin/sh', './d.sh'], cwd: folder },
+  { name: 'bash < x.sh', script: 'e.sh', text: 'true', argv: () => ['/bin/bash'], stdin: true, evidence: 'stdin' },
+  {
+    name: 'sh -s < x.sh',
+    script: 'f.sh',
+    text: ':',
+    argv: () => ['/bin/sh', '-s', 'a'],
+    stdin: true,
+    evidence: 'stdin',
+  },
+  // Reads its site, libraries and compiled modules first.
+  {
+    name: 'python3 x.py',
+    script: 'g.py',
+    text: 'import json',
+    unread: 'named',
+    argv: (path) => ['/usr/bin/python3', path],
+  },
+  {
+    name: 'python3 < x.py',
+    script: 'h.py',
+    text: '1',
+    argv: () => ['/usr/bin/python3'],
+    stdin: true,
+    evidence: 'stdin',
+  },
+  { name: 'perl x.pl', script: 'i.pl', text: '1;', unread: 'named', argv: (path) => ['/usr/bin/perl', '-w', path] },
+  {
+    name: 'busybox sh x.sh',
+
+    script: 'j.sh',
+    text: ':',
+    argv: (path) => ['/bin/busybox', 'sh', path],
+  },
+  {
+    name: 'env python3 x.py',
+    script: 'k.py',
+    text: '1',
+    unread: 'named',
+    argv: (path) => ['/usr/bin/env', '/usr/bin/python3', path],
+  },
+];
+
+function start({ argv, stdin, cwd }: Pick<Case, 'argv' | 'stdin' | 'cwd'>, path: string): ChildProcess {
+  const [program = '', ...args] = argv(path);
+  const input = stdin ? openSync(path, 'r') : 'ignore';
+  const child = spawn(program, args, { stdio: [input, 'ignore', 'inherit'], cwd, env: { PATH: '/usr/bin:/bin' } });
+  if (typeof input === 'number') closeSync(input);
+  return child;
+}
+
+for (const one of CASES) {
+  for (const where of [folder, inMemory]) {
+    if (where === inMemory && one.cwd !== undefined) continue;
+    const kind = where === inMemory ? 'tmpfs' : 'disk';
+    const why = skip || missing(one.argv('x').find((word) => word.startsWith('/')) ?? '');
+    test(`${one.name}, on ${kind}`, { skip: why, timeout: 30_000 }, async () => {
+      const path = join(where, one.script);
+      const digest = write(path, one.text);
+      await settled();
+      const child = start(one, path);
+      await once(child, 'exit');
+      const row = await scriptAt(path, ({ pid }) => pid === child.pid);
+      const evidence = isUnread(where) ? (one.unread ?? 'opened') : 'read';
+      assert.equal(row.script_evidence, one.evidence ?? evidence);
+      assert.equal(row.sha256, digest);
+      assert.equal(row.digest_strength, kind === 'disk' ? 'exact' : 'racy');
+      assert.match(row.parent_path, one.parent ?? /^\/(usr\/)?bin\/(bash|dash|python3\.\d+|perl|busybox)$/);
+      const exec = await watched.row(
+        'exec',
+        ({ pid, self_exec_id }) => pid === row.pid && self_exec_id === row.self_exec_id,
+      );
+      assert.deepEqual([row.start_ns, row.uid, row.workload], [exec.start_ns, exec.uid, exec.workload]);
+      const all = watched.rows().filter((each) => isScript(each) && each.pid === child.pid);
+      assert.deepEqual(
+        all.map(({ path: found }) => found),
+        [path],
+        'one script and nothing else',
+      );
+    });
+  }
+}
+
+/** Runs a program to its end; returns its process id. */
+async function runToEnd(program: string, args: readonly string[], input?: string): Promise<number> {
+  const stdin = input === undefined ? undefined : openSync(input, 'r');
+  const env = { PATH: '/usr/bin:/bin' };
+  const child = spawn(program, args, { stdio: [stdin ?? 'ignore', 'ignore', 'inherit'], env });
+  if (stdin !== undefined) closeSync(stdin);
+  await once(child, 'exit');
+  return child.pid!;
+}
+
+const scriptsOf = (pid: number) => watched.rows().filter((row) => isScript(row) && row.pid === pid);
+
+test('a copy under another name is known by its digest: by its arguments at first, then as any other', {
+  skip,
+  timeout: 30_000,
+}, async () => {
+  const [copy, first, second] = [at('innocent'), at('copied-1.sh'), at('copied-2.sh')];
+  copyFileSync('/bin/bash', copy);
+  const digests = [write(first, 'true'), write(second, 'true')];
+  await settled();
+  await runToEnd(copy, [first]);
+  const early = await scriptAt(first);
+  await runToEnd(copy, [second]);
+  const late = await scriptAt(second);
+  assert.deepEqual([early.script_evidence, early.sha256, early.parent_path], ['named', digests[0], copy]);
+  assert.deepEqual(
+    [late.script_evidence, late.sha256, late.parent_path],
+    [isUnread(folder) ? 'opened' : 'read', digests[1], copy],
+  );
+});
+
+test('a link to a script is followed, as far as its arguments tell', { skip, timeout: 30_000 }, async () => {
+  const [target, link] = [at('target.sh'), at('link')];
+  const digest = write(target, 'true');
+  symlinkSync(target, link);
+  await settled();
+  await runToEnd('/bin/sh', [link]);
+  const row = await scriptAt(target);
+  assert.deepEqual([row.script_evidence, row.sha256], ['named', digest]);
+});
+
+test('env in a shebang: the script as the kernel ran it, and as python read it', {
+  skip,
+  timeout: 30_000,
+}, async () => {
+  const path = at('env.py');
+  const digest = write(path, '#!/usr/bin/env python3\n1', 0o755);
+  await settled();
+  const pid = await runToEnd(path, []);
+  const ofPython = await scriptAt(path, ({ script_evidence }) => script_evidence !== 'executed');
+  const ofEnv = await scriptAt(path, ({ script_evidence }) => script_evidence === 'executed');
+  for (const row of [ofEnv, ofPython]) assert.deepEqual([row.sha256, row.pid], [digest, pid]);
+  assert.equal(ofPython.script_evidence, isUnread(folder) ? 'named' : 'read');
+  assert.match(ofEnv.parent_path, /\/env$/);
+  assert.match(ofPython.parent_path, /\/python3\.\d+$/);
+  assert.notEqual(ofEnv.self_exec_id, ofPython.self_exec_id);
+});
+
+test('a script that is changed in place gives each run the digest of its own', { skip, timeout: 30_000 }, async () => {
+  const path = at('changed.sh');
+  const digests: string[] = [];
+  const pids: number[] = [];
+  for (const text of ['true', 'true true']) {
+    digests.push(write(path, text));
+    await settled();
+    pids.push(await runToEnd('/bin/bash', [path]));
+    await scriptAt(path, ({ pid }) => pid === pids.at(-1));
+  }
+  const rows = await Promise.all(pids.map((pid) => scriptAt(path, (row) => row.pid === pid)));
+  assert.deepEqual(
+    rows.map(({ sha256, digest_strength }) => [sha256, digest_strength]),
+    digests.map((digest) => [digest, 'exact']),
+  );
+});
+
+test('a script that deletes itself has its digest, or the reason for having none', {
+  skip,
+  timeout: 30_000,
+}, async () => {
+  const path = at('gone.sh');
+  const digest = write(path, 'rm -- "$0"');
+  await settled();
+  const pid = await runToEnd('/bin/sh', [path]);
+  const gone = await scriptAt(path, (each) => each.pid === pid);
+  assert.equal(gone.script_evidence, isUnread(folder) ? 'opened' : 'read');
+  assert.notEqual(gone.ino, 0n);
+  if (gone.sha256 === '') assert.equal(gone.digest_reason, 'vanished');
+  else assert.equal(gone.sha256, digest);
+});
+
+test('what is no script makes no row', { skip: skip || missing('/usr/bin/python3'), timeout: 30_000 }, async () => {
+  const [data, tool, last] = [at('data.sh'), at('tool.py'), at('last.sh')];
+  for (const path of [data, tool, last]) write(path, '1');
+  await settled();
+  const without = [
+    await runToEnd('/bin/sh', ['-c', 'read x'], data),
+    await runToEnd('/bin/bash', ['-ec', `read x < ${data}`, data]),
+    await runToEnd('/usr/bin/python3', ['-c', `open(${JSON.stringify(data)}).read()`, data]),
+    await runToEnd('/usr/bin/perl', ['-ne', '1', data]),
+    await runToEnd('/bin/cat', [data]),
+  ];
+  const withData = await runToEnd('/usr/bin/python3', [tool, data], data);
+  await runToEnd('/bin/sh', [last]);
+  // What comes after them has come, and a file that is only named would have.
+  await scriptAt(last);
+  await delay(1_500);
+  for (const pid of without) assert.deepEqual(scriptsOf(pid), []);
+  assert.deepEqual(
+    scriptsOf(withData).map(({ path }) => path),
+    [tool],
+  );
+});
