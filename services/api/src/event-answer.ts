@@ -6,6 +6,7 @@ import {
   DIGEST_STRENGTHS,
   PACKAGE_MATCHES,
   ROLES,
+  SCRIPT_EVIDENCE,
 } from '@bintrail/schemas/digest-words.ts';
 import { FILE_ACTIONS } from '@bintrail/schemas/file-actions.ts';
 import { FLAGS, type Flag, flagBit } from '@bintrail/schemas/flags.ts';
@@ -40,6 +41,13 @@ export const eventAnswer = z
     argc: number.describe('The true count.'),
     cwd: text,
     role: z.enum(ROLES).nullable(),
+    script_evidence: z
+      .enum(SCRIPT_EVIDENCE)
+      .nullable()
+      .describe(
+        'How a script is known: executed (the kernel ran its interpreter for it), read (a known interpreter read it, and its ' +
+          'arguments name it), opened (it was found open there), stdin (it was the standard input of one), named (by the arguments alone).',
+      ),
     count: number.describe(
       'How many it stands for: loads of one file by one program, user and workload, or changes of one kind that one program ' +
         'made to one file.',
@@ -74,7 +82,7 @@ export const eventAnswer = z
     description:
       'Fields that a type does not have are null (flags: empty). exec has all but exit_code and signal; exit has those ' +
       'two; load (a script, library or loader that an exec ran) and digest (one that came late) have uid, path, ' +
-      'parent_path, role, count, digest, package and flags; file (a change to code, by the program that exec_id names) has ' +
+      'parent_path, role, script_evidence (load alone), count, digest, package and flags; file (a change to code, by the program that exec_id names) has ' +
       'uid, path, action, target, count and flags. Empty texts are null too.',
   });
 

@@ -43,7 +43,13 @@ export const SOURCES: Readonly<Record<EventType, Source>> = {
     texts: ['path', 'parent_path', 'writer_path', 'filename', 'comm', 'cwd', 'argv', ...CONTENT],
   },
   exit: { table: 'exit_events', lane: 'cpu', seq: 'cpu_seq', numbers: ['exit_code', 'signal'], texts: [] },
-  load: { table: 'load_events', lane: 'stream', seq: 'seq', numbers: FILE_NUMBERS, texts: FILE_TEXTS },
+  load: {
+    table: 'load_events',
+    lane: 'stream',
+    seq: 'seq',
+    numbers: FILE_NUMBERS,
+    texts: [...FILE_TEXTS, 'script_evidence'],
+  },
   digest: { table: 'digest_events', lane: 'stream', seq: 'seq', numbers: FILE_NUMBERS, texts: FILE_TEXTS },
   file: {
     table: 'file_events',
@@ -185,6 +191,7 @@ function eventOf(type: EventType, row: SqlRow, container: ContainerNames): Event
     argc: number('argc'),
     cwd: text('cwd'),
     role: type === 'exec' ? 'exec' : (text('role') as Event['role']),
+    script_evidence: text('script_evidence') as Event['script_evidence'],
     count: row.repeats === undefined ? null : 1 + Number(row.repeats),
     sha256: hasContent && row.sha !== NO_DIGEST ? String(row.sha) : null,
     digest: hasContent ? (content as Event['digest']) : null,

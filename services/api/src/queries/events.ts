@@ -116,7 +116,7 @@ async function readNewest(
     {after_lane:UInt32}, {after_seq:UInt64}, {after_pid:UInt32}, {after_type:String})`;
   const asked = `ts >= {since:DateTime64(9, 'UTC')} AND ts < {until:DateTime64(9, 'UTC')} AND ${sql}`;
   const inWindow = { ...params, since: sqlTime(window.sinceNs), until: sqlTime(window.untilNs) };
-  const isFirst = type === 'exec' ? await firstSights(store, asked, inWindow) : '1';
+  const isFirst = type === 'exec' || type === 'load' ? await firstSights(store, type, asked, inWindow) : '1';
   const where = `WHERE ${asked} AND ${isFirst} ${after === undefined ? '' : `AND ${isNext}`}`;
   const [after_ns = '0', after_node = '', after_lane = 0, after_seq = '0', after_pid = 0, after_type = ''] =
     after ?? [];

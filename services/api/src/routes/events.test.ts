@@ -62,6 +62,7 @@ describe('events', () => {
       ...{ type: 'exec', node, exec_id: `${BOOT}:11:${2n ** 63n - 1n}:3`, parent_exec_id: `${BOOT}:10:9:2` },
       ...{ pid: 11, ppid: 12, uid: 1000, gid: 100, euid: 0, path: '/opt/\\xff', filename: 'a', comm: 'a' },
       ...{ parent_path: '/bin/sh', argv: ['/opt/a', '\\xffA', '', 'é\\x0a'], argc: 4, cwd: '/srv', role: 'exec' },
+      script_evidence: null,
       ...{
         count: null,
         sha256: A,
@@ -174,6 +175,63 @@ describe('events', () => {
       ],
     );
     assert.equal(coverage.events_stored, 8);
+  });
+
+  it('shows what was mapped before the probe once, however often it starts', async () => {
+    const node = 'node-mapped';
+    const flags = flagBit('snapshot');
+    const found = {
+      ts: ago(50),
+      pid: 60,
+      start_ns: 5n,
+      role: 'library',
+      digest_strength: '',
+      digest_reason: 'snapshot',
+      flags,
+    };
+    const own = {
+      ...found,
+      path: '/lib/seen.so',
+      flags: 0,
+      digest_strength: 'exact',
+      digest_reason: '',
+      sha256: bytes(A),
+    };
+    await send('load', [own], { node, probeEpoch: 1n });
+    for (const probeEpoch of [2n, 3n]) {
+      await send(
+        'load',
+        [
+          { ...found, path: '/lib/seen.so' },
+          { ...found, path: '/lib/old.so' },
+        ],
+        { node, probeEpoch },
+      );
+    }
+    const { items } = await list(`node=${node}&type=load&since=now-2h`);
+    const shown = items.map((item: Record<string, unknown>) => [item.path, item.flags]);
+    assert.deepEqual(shown.sort(), [
+      ['/lib/old.so', ['snapshot']],
+      ['/lib/seen.so', []],
+    ]);
+  });
+
+  it('says how a script is known', async () => {
+    const node = 'node-scripts';
+    await send(
+      'load',
+      [
+        { path: '/opt/read.sh', script_evidence: 'read' },
+        { path: '/lib/x.so', role: 'library' },
+      ],
+      { node },
+    );
+    const { items } = await list(`node=${node}&type=load&since=now-2h`);
+    const shown = items.map((item: Record<string, unknown>) => [item.path, item.script_evidence]);
+    assert.deepEqual(shown.sort(), [
+      ['/lib/x.so', null],
+      ['/opt/read.sh', 'read'],
+    ]);
   });
 
   it('shows the digest that came late, and finds events by it', async () => {
