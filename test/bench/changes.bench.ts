@@ -1,4 +1,4 @@
-/** What a change of a file costs more while the probe watches. */
+/** What a change of a file costs more while the probe watches, and what it does not even tell of: a read, a mapping. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,8 @@ import { tempFolder } from './temp-folder.ts';
 
 const WRITES = 400_000;
 const CHMODS = 100_000;
+const READS = 1_000_000;
+const MAPPINGS = 200_000;
 const PAIRS = 5;
 const run = promisify(execFile);
 
@@ -42,15 +44,18 @@ async function figures(): Promise<Figure[]> {
   return [
     await cost('CPU time added to a write of an existing file', 'the bare write', 'write', WRITES),
     await cost('CPU time added to a chmod of a program', 'the bare chmod', 'chmod', CHMODS),
+    await cost('CPU time added to a read of one byte', 'the bare read', 'read', READS),
+    await cost('CPU time added to an mmap and munmap of memory', 'the bare calls', 'pages', MAPPINGS),
   ];
 }
 
 export const bench: Bench = {
   name: 'changes',
-  title: 'Cost of a change to a file',
+  title: 'Cost of a change to a file, a read, a mapping',
   method:
     `pwrite of one byte, ${WRITES.toLocaleString('en-US')} times in a row, and fchmod of an executable file, ` +
-    `${CHMODS.toLocaleString('en-US')} times, from C, on the filesystem of the temporary folder; without and with the probe ` +
+    `${CHMODS.toLocaleString('en-US')} times, pread of one byte, ${READS.toLocaleString('en-US')} times, and mmap with munmap of ` +
+    `a page without a file, ${MAPPINGS.toLocaleString('en-US')} times, from C, on the filesystem of the temporary folder; without and with the probe ` +
     `(its own process) in turns, ${PAIRS} pairs. A write moves the file's time once in a clock tick, a chmod each time.`,
   whyNotHere,
   run: figures,
