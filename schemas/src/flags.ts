@@ -29,6 +29,11 @@ export function flagBit(flag: Flag): number {
   return 1 << FLAGS.indexOf(flag);
 }
 
+/** These bits and one more, as the unsigned number that a column takes. */
+export function withFlag(bits: number, bit: number): number {
+  return (bits | bit) >>> 0;
+}
+
 /** Read by the rules of evidence only: set on nearly every row, and nothing an analyst asks for. */
 const INTERNAL: readonly Flag[] = ['fine_ctime'];
 

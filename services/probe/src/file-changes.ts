@@ -2,7 +2,7 @@
 import { NUMBER_FORMATS } from '@bintrail/schemas/column.ts';
 import { file } from '@bintrail/schemas/file.ts';
 import { FILE_ACTIONS } from '@bintrail/schemas/file-actions.ts';
-import { flagBit } from '@bintrail/schemas/flags.ts';
+import { flagBit, withFlag } from '@bintrail/schemas/flags.ts';
 import { readRecordHead, ringDecoder } from '@bintrail/schemas/ring-record.ts';
 import type { TakeRecord } from './code-intake.ts';
 import type { EventsOut, Row } from './events-out.ts';
@@ -55,7 +55,7 @@ export function createFileChanges({ out, origins, images, installers }: FileChan
   const send = ({ row, place }: Pick<Waiting, 'row' | 'place'>) => {
     if (isRenamedOver(row)) row.action = REPLACED;
     row.writer_path = images.find(row)?.program.path ?? '';
-    if (installers.has(row)) row.flags |= BY_INSTALLER;
+    if (installers.has(row)) row.flags = withFlag(row.flags, BY_INSTALLER);
     place.whenSettled(() => out.add('file', Object.assign(row, placementOf(place))));
   };
   const sendDue = () => {

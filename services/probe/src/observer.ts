@@ -3,7 +3,7 @@
  * for its own digest and no other's; then it leaves as `pending`, and a digest event follows.
  */
 import { type DigestStrength, STRONG } from '@bintrail/schemas/digest-words.ts';
-import { flagBit } from '@bintrail/schemas/flags.ts';
+import { flagBit, withFlag } from '@bintrail/schemas/flags.ts';
 import type { Sighted } from './descriptors.ts';
 import type { DigestPipeline } from './digest-pipeline.ts';
 import type { EventsOut, Row } from './events-out.ts';
@@ -200,7 +200,7 @@ function enrich({ origins, images, redact, setup, describeWriter }: ObserverOpti
   row.parent_path = parent?.program.path ?? '';
   row.argv = argv;
   addWriter(describeWriter, row, place);
-  if (redacted) row.flags |= REDACTED;
+  if (redacted) row.flags = withFlag(row.flags, REDACTED);
   const isSetup = setup.isSetup(row, place.containerId, parent);
   if (isSetup === true) setup.note(row);
   images.remember(row, { program: origins.programOfPath(row.path), place });

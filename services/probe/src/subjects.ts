@@ -1,7 +1,7 @@
 /** What is told of one at a time: an exec, its script, a mapped file. Each says how its bytes can still be had. */
 import type { DigestReason, ScriptEvidence } from '@bintrail/schemas/digest-words.ts';
 import type { RowOf } from '@bintrail/schemas/field.ts';
-import { flagBit } from '@bintrail/schemas/flags.ts';
+import { flagBit, withFlag } from '@bintrail/schemas/flags.ts';
 import type { mapping } from '@bintrail/schemas/mapping.ts';
 import type { EventsOut, Row } from './events-out.ts';
 import type { Step } from './exec-steps.ts';
@@ -102,7 +102,7 @@ export function scriptSubjects(options: Options, of: Omit<Executed, 'isSetup'>, 
   if (steps.length > 0) return steps.map((step) => scriptSubject(options, of, nowNs, step, step.state));
   const found = options.opened.script(exec.pid, exec.filename, exec.ts);
   const { state, path } = found ?? { state: UNSEEN_FILE, path: absolutePath(exec.filename, exec.cwd) };
-  return [scriptSubject(options, of, nowNs, { state, path }, { ...state, flags: state.flags & ~FINE_CTIME })];
+  return [scriptSubject(options, of, nowNs, { state, path }, { ...state, flags: (state.flags & ~FINE_CTIME) >>> 0 })];
 }
 
 function scriptSubject(
@@ -198,7 +198,7 @@ const RUNTIME_SETUP = flagBit('runtime_setup');
 export function seal(subject: Subject, evidence: Evidence, setup: Pick<RuntimeSetup, 'note'>): void {
   Object.assign(subject.row, placementOf(subject.place));
   if (typeof subject.isSetup === 'function' ? subject.isSetup(evidence) : subject.isSetup) {
-    subject.row.flags |= RUNTIME_SETUP;
+    subject.row.flags = withFlag(subject.row.flags, RUNTIME_SETUP);
     if (subject.event === 'exec') setup.note(subject.row);
   }
 }

@@ -1,5 +1,5 @@
 /** Who last wrote a file, and whether it was the workload itself that wrote what it runs. */
-import { flagBit } from '@bintrail/schemas/flags.ts';
+import { flagBit, withFlag } from '@bintrail/schemas/flags.ts';
 import type { Row } from './events-out.ts';
 import type { FileState } from './file-identity.ts';
 import type { ImageId, ImageTable } from './image-table.ts';
@@ -44,7 +44,7 @@ export function addWriter(
   const id = { pid: row.writer_pid, start_ns: row.writer_start_ns, self_exec_id: row.writer_self_exec_id };
   const { program, dropped } = describe(id, place);
   row.writer_path = program?.path ?? '';
-  if (dropped) row.flags |= DROPPED;
+  if (dropped) row.flags = withFlag(row.flags, DROPPED);
 }
 
 /** Which time of a file names its content there: see bpf/writers.h. */
