@@ -65,7 +65,7 @@ export const bench: Bench = {
   method:
     "In a virtual machine with Debian's 6.1 kernel and one CPU whose clock is the number of instructions it ran (QEMU, " +
     '-icount shift=0,sleep=off). An exec: vfork, exec of a program that only ends and whose digest is cached, and wait, from C, back to ' +
-    'back (some 2,400 a second there), and at ten a second, where the probe wakes for each; what it does without events is ' +
+    'back (some 3,500 a second there), and at ten a second, where the probe wakes for each; what it does without events is ' +
     'taken off. A load: mmap of one of two libraries for execution, and munmap; the first load of each is an event, the ' +
     'next ones are counted. An open: of a data file, and close. Kernel side: what the processes themselves took more; ' +
     'probe: all its threads, until everything was sent. Beside it bpftrace, where installed, which writes the same to a file ' +
