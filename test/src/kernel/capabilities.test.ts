@@ -79,7 +79,7 @@ test('a probe of nobody’s sees execs, their digests, memfd programs, and keeps
     assert.equal((late ?? memfd)?.sha256, closed?.sha256);
     assert.equal((late ?? memfd)?.digest_source, 'exe');
     assert.ok(
-      rows.some(({ event, taken_over }) => event === 'census' && taken_over > 0n),
+      rows.some(({ event, execs: counted }) => event === 'census' && counted > 0n),
       'the census of its own',
     );
   } finally {
