@@ -64,10 +64,22 @@ static __always_inline bool is_writing(__u32 action)
 	return action == BT_ACTION_WRITTEN || action == BT_ACTION_TRUNCATED;
 }
 
+/*
+ * A new file gets its times before its generation (ext4, tmpfs), and what is written into it within that clock tick sets no
+ * time: whoever made it is found under no generation. Of one number there is one file at a time, and making it is noted.
+ */
+static __always_inline struct last_writer *find_writer(struct inode_key *key)
+{
+	struct last_writer *known = bpf_map_lookup_elem(&last_writers, key);
+	struct inode_key as_made = { .ino = key->ino, .dev = key->dev };
+
+	return known || !key->generation ? known : bpf_map_lookup_elem(&last_writers, &as_made);
+}
+
 /* Not inlined, for the room on the stack. */
 static __noinline int note_writer(struct inode_key *key, struct image *by, struct change *change)
 {
-	struct last_writer *known = bpf_map_lookup_elem(&last_writers, key);
+	struct last_writer *known = find_writer(key);
 	struct last_writer fresh = { .by = *by, .written_ns = change->ctime_ns, .stamp_ns = change->stamp_ns };
 
 	if (is_writing(change->action)) {
@@ -90,7 +102,7 @@ static __noinline int note_writer(struct inode_key *key, struct image *by, struc
 static __always_inline struct last_writer writer_of(struct bt_file *file)
 {
 	struct inode_key key = { .ino = file->ino, .dev = file->dev, .generation = file->generation };
-	struct last_writer *known = bpf_map_lookup_elem(&last_writers, &key);
+	struct last_writer *known = find_writer(&key);
 	struct last_writer none = {};
 
 	return known && known->stamp_ns == (tells_ctimes() ? file->ctime_ns : file->mtime_ns) ? *known : none;

@@ -19,15 +19,25 @@ export type Packages = {
   readonly close: () => Promise<void>;
 };
 
+export type PackagesOptions = {
+  readonly describeProgramFd: number;
+  readonly namesFile: NamesFile;
+  /** The host's mount namespace: what runs there has the host's files, in whatever cgroup (a runtime's own starts). */
+  readonly hostMounts: number;
+  readonly log: Log;
+};
+
 /** Reads the host's database where it is dpkg's, so that the first programs need not wait for it. */
-export async function openPackages(describeProgramFd: number, namesFile: NamesFile, log: Log): Promise<Packages> {
+export async function openPackages(options: PackagesOptions): Promise<Packages> {
+  const { describeProgramFd, namesFile, hostMounts, log } = options;
   const reader = createPackageReader({ describeProgramFd }, log);
   const containers = createContainerOwners(reader.ask);
   const ofHost = existsSync('/var/lib/dpkg/status')
     ? await openHostDpkg(namesFile)
     : createForeignHostOwners(reader.ask);
   return {
-    ownersOf: (asked) => (asked.container_id === '' ? ofHost(asked) : containers.ownersOf(asked)),
+    ownersOf: (asked) =>
+      asked.container_id === '' || asked.mnt_ns === hostMounts ? ofHost(asked) : containers.ownersOf(asked),
     noteProcess: containers.noteProcess,
     close: reader.close,
   };

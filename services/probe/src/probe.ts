@@ -113,7 +113,11 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const clock = openClock(libc);
   const failure = Promise.withResolvers<never>();
   const tally = newTally();
-  const packages = await openPackages(bpf.describeProgramFd, createNamesFile(libc, bpf.describe), options.log);
+  const hostMounts = hostMountNamespace();
+  const packages = await openPackages({
+    ...{ describeProgramFd: bpf.describeProgramFd, namesFile: createNamesFile(libc, bpf.describe) },
+    ...{ hostMounts, log: options.log },
+  });
   const out = createEventsOut({
     ...{ node: options.node, boot: options.boot, probeEpoch: clock.nowNs() / 1_000_000n, publish: options.publish },
     maxWaitingBytes: options.maxWaitingBytes,
@@ -143,7 +147,6 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   options.pods?.onChange(containerNames.onPod);
   const packagesOf: ObserverOptions['packagesOf'] = (asked, evidence, reading) =>
     packageColumns(packages.ownersOf, asked, evidence, reading);
-  const hostMounts = hostMountNamespace();
   const { observer, intake, takeCode, changes, interpreters, interpreted, origins, containerOf } = createRecordPath({
     containerNames,
     scripts: {

@@ -61,9 +61,13 @@ export function writerReader(stamp: Stamp, lookup: (key: Uint8Array, value: Uint
   return ({ ino, dev, generation, [stamp]: stampNs }) => {
     key.setBigUint64(0, ino, true);
     key.setUint32(8, dev, true);
-    key.setUint32(12, generation, true);
+    // As it was made: the kernel gives a file its generation after its times (find_writer of bpf/writers.h).
+    const isKnown = [generation, 0].some((each) => {
+      key.setUint32(12, each, true);
+      return lookup(keyBytes, valueBytes);
+    });
     // Changed unseen, or since the event: whoever wrote what was loaded is not known.
-    if (ino === 0n || !lookup(keyBytes, valueBytes) || value.getBigUint64(24, true) !== stampNs) return NO_WRITER;
+    if (ino === 0n || !isKnown || value.getBigUint64(24, true) !== stampNs) return NO_WRITER;
     return {
       writer_start_ns: value.getBigUint64(0, true),
       writer_pid: value.getUint32(8, true),
