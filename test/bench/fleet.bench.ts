@@ -148,8 +148,8 @@ function latencyFigures({ eventsPerS, latenciesMs, latestMs }: Measured): Figure
 }
 
 const WHY_LATE =
-  'two cores carry the fleet, the broker, the engine, ingest and detect together, which want some three at that rate; ' +
-  'other work ran beside them.';
+  'two cores carry the fleet, the broker, the engine, ingest and detect together, which want some three at that rate; at ' +
+  'lower rates each plan costs what it costs, however few rows it has, and small messages make many plans.';
 
 function costFigures({ eventsPerS, cpu }: Measured): Figure[] {
   return cpu.map(({ stage, perUnitS }) => ({

@@ -29,12 +29,17 @@ const GROWTH = [
   [2, 12],
 ] as const;
 
+const WHY_MISSED =
+  'one partition is one plan at a time: fetched, decoded, stored; with four partitions one copy takes more rows than the raw insert does.';
+
 async function run(): Promise<Figure[]> {
   const place = await openKafkaPlace();
   const { large, small } = await makeLoads(NODES);
   const aim = { of: 'ratio', op: '≥', value: 0.8 } as const;
+  const [toStore, ...ceiling] = await compare(`1,024 rows a message, ${NODES} nodes`, place, large);
   const figures = [
-    ...(await compare(`1,024 rows a message, ${NODES} nodes`, place, large)).map((figure) => ({ ...figure, aim })),
+    { ...toStore!, aim, whyMissed: WHY_MISSED },
+    ...ceiling,
     ...(await compare(`1–8 rows a message, ${SMALL_NODES} nodes`, place, small)),
     ...(await grow(place, large)),
   ];
