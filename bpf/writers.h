@@ -73,7 +73,7 @@ static __always_inline struct last_writer *find_writer(struct inode_key *key)
 	struct last_writer *known = bpf_map_lookup_elem(&last_writers, key);
 	struct inode_key as_made = { .ino = key->ino, .dev = key->dev };
 
-	return known || !key->generation ? known : bpf_map_lookup_elem(&last_writers, &as_made);
+	return known || !key->generation || !tells_ctimes() ? known : bpf_map_lookup_elem(&last_writers, &as_made);
 }
 
 /* Not inlined, for the room on the stack. */
