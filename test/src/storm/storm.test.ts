@@ -126,7 +126,7 @@ describe(`storms of ${EXECS} execs`, { skip }, () => {
       await meanwhile;
       await calm(probe.pid);
       found.memoryMb = peakMb(probe.pid);
-      rows.push(...(await stop(probe)));
+      for (const row of await stop(probe)) rows.push(row);
     },
     { timeout: 600_000 },
   );
