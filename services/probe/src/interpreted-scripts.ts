@@ -4,6 +4,7 @@
  * read for a while, stands as `named`.
  */
 import { closeSync } from 'node:fs';
+import { basename } from 'node:path';
 import { NUMBER_FORMATS } from '@bintrail/schemas/column.ts';
 import type { RowOf } from '@bintrail/schemas/field.ts';
 import { flagBit } from '@bintrail/schemas/flags.ts';
@@ -108,7 +109,7 @@ export function createInterpreted(options: InterpretedOptions): Interpreted {
     const { runner, place, operand } = one;
     const { path, fd, opened } = record;
     // Another argument's file: code that is read before the program (node --require), or data that a shell has open.
-    const isProgram = baseName(path) === baseName(operand.path);
+    const isProgram = basename(path) === basename(operand.path);
     if (isProgram) waiting.delete(imageKey(record));
     else if (opened) return true;
     const evidence = opened ? 'opened' : 'read';
@@ -165,10 +166,6 @@ function timeOf(record: DataView, bootOffsetNs: bigint): bigint | undefined {
 
 function absolutePath({ path }: Extract<Source, { kind: 'file' }>, cwd: string): string {
   return path.startsWith('/') ? path : `${cwd}/${path}`;
-}
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1);
 }
 
 function imageKey({ pid, start_ns, self_exec_id }: RowOf<typeof scriptRead> | ScriptRunner): string {

@@ -1,4 +1,5 @@
 /** Where an interpreter takes its program from, by its arguments: pure, and as each family's manual has it. */
+import { basename } from 'node:path';
 import type { Family } from './interpreters.ts';
 
 /** `none`: the code is among the arguments, or is a module, or there is none. */
@@ -43,7 +44,7 @@ export function sourceOf(family: Family, argv: readonly string[]): Source {
 /** The arguments of its shell; undefined when it is another of its programs. */
 function appletOf(argv: readonly string[]): readonly string[] | undefined {
   const [own = '', first = ''] = argv;
-  if (SHELL_NAMES.includes(baseName(own).replace(/^-/, ''))) return argv.slice(1);
+  if (SHELL_NAMES.includes(basename(own).replace(/^-/, ''))) return argv.slice(1);
   return SHELL_NAMES.includes(first) ? argv.slice(2) : undefined;
 }
 
@@ -85,8 +86,4 @@ function letters({ code, valued, joined = '', file = '' }: Grammar, family: Fami
 
 function fileOr(path: string | undefined): Source {
   return path === undefined ? { kind: 'stdin' } : { kind: 'file', path };
-}
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1);
 }

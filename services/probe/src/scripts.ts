@@ -4,6 +4,7 @@
  * what is no program of this machine comes here, so interpreters and loaders are none of it.
  */
 
+import { basename } from 'node:path';
 import { createLru } from '@bintrail/runtime/lru.ts';
 import type { Sighted } from './descriptors.ts';
 
@@ -41,9 +42,5 @@ export function createOpenedByPid(): OpenedByPid {
  */
 function findScript(files: readonly Sighted[], filename: string, atNs: bigint): Sighted | undefined {
   const near = files.filter((file) => atNs - file.atNs < ONE_EXEC_NS);
-  return near.findLast(({ path }) => baseName(path) === baseName(filename)) ?? near.at(-1);
-}
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1);
+  return near.findLast(({ path }) => basename(path) === basename(filename)) ?? near.at(-1);
 }

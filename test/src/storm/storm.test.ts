@@ -171,8 +171,9 @@ describe(`storms of ${EXECS} execs`, { skip }, () => {
   test('a container starts again within 2 s beside a storm', (t) => {
     if (!pod) return t.skip(whyNoContainers());
     t.diagnostic(`${found.restartsMs.map(Math.round)} ms`);
-    // podman itself needs a while where other work goes on, so the best of three counts.
-    assert.ok(Math.min(...found.restartsMs) < BOUND_MS, `restarts took ${found.restartsMs} ms`);
+    // podman itself needs a while where other work goes on: one of three may take longer.
+    const [, median] = found.restartsMs.toSorted((a, b) => a - b);
+    assert.ok(median! < BOUND_MS, `restarts took ${found.restartsMs} ms`);
   });
 
   test('memory has a bound, and no exec was lost', (t) => {
