@@ -34,9 +34,11 @@ const [WATCH_S, WATCH_SPREAD_S] = [300, 300];
 /** How a round ended: an ordinary end, a version that is too old to go on from, or a failure. */
 type Ended = { readonly kind: 'ended' | 'expired' } | { readonly kind: 'failed'; reason: string; retryAfterMs: number };
 
-/** Resolves when `signal` aborts. */
+/** Resolves when `signal` aborts; rejects with what `onList` or `onChange` threw, which is no failure of the server. */
 export async function watchList(options: WatchOptions): Promise<void> {
   const { signal, onState, firstPauseMs = FIRST_PAUSE_MS } = options;
+  const bugs: unknown[] = [];
+  const [onList, onChange] = [noting(options.onList, bugs), noting(options.onChange, bugs)];
   // '0' takes any state that the server has at hand, which is cheap; '' asks for the newest.
   const position: Position = { version: undefined, listFrom: '0' };
   const backoff = { baseMs: firstPauseMs, capMs: LAST_PAUSE_MS };
@@ -46,7 +48,8 @@ export async function watchList(options: WatchOptions): Promise<void> {
       failures = 0;
       onState({ state: 'answers', reason: '' });
     };
-    const ended = await round(options, position, isAlive);
+    const ended = await round({ ...options, onList, onChange }, position, isAlive);
+    if (bugs.length > 0) throw bugs[0];
     if (ended.kind === 'expired') Object.assign(position, { version: undefined, listFrom: '' });
     const hasFailed = ended.kind === 'failed';
     if (hasFailed && !signal.aborted) onState({ state: 'fails', reason: ended.reason });
@@ -55,6 +58,17 @@ export async function watchList(options: WatchOptions): Promise<void> {
     failures = hasFailed ? failures + 1 : 0;
     await delay(waitMs, undefined, { signal }).catch(() => {});
   }
+}
+
+function noting<A extends unknown[]>(call: (...args: A) => void, thrown: unknown[]): (...args: A) => void {
+  return (...args) => {
+    try {
+      call(...args);
+    } catch (error) {
+      thrown.push(error);
+      throw error;
+    }
+  };
 }
 
 /** From which version to go on, undefined before the first list. */
