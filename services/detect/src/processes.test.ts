@@ -1,30 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createLru } from '@bintrail/runtime/lru.ts';
 import { decoded, execId, execMessage, execRow } from './events.kit.ts';
 import { ancestorsOf, createProcessIndex, learn, type Process, processesOf } from './processes.ts';
-
-describe('an LRU', () => {
-  it('forgets what was neither set nor touched for longest', () => {
-    const lru = createLru<string, number>(2);
-    lru.set('a', 1);
-    lru.set('b', 2);
-    assert.equal(lru.touch('a'), 1);
-    lru.set('c', 3);
-    assert.deepEqual([lru.get('a'), lru.get('b'), lru.get('c'), lru.size], [1, undefined, 3, 2]);
-  });
-
-  it('is not moved by a look, and takes a new value as new', () => {
-    const lru = createLru<string, number>(2);
-    lru.set('a', 1);
-    lru.set('b', 2);
-    lru.get('a');
-    lru.set('c', 3);
-    lru.set('b', 4);
-    lru.set('d', 5);
-    assert.deepEqual([lru.get('a'), lru.get('b'), lru.get('c'), lru.get('d')], [undefined, 4, undefined, 5]);
-  });
-});
 
 describe('the process index', () => {
   const images = (...rows: ReturnType<typeof execRow>[]) => decoded(execMessage(...rows)).flatMap(processesOf);

@@ -9,12 +9,14 @@ export type Lru<K, V> = {
 };
 
 export function createLru<K, V>(capacity: number): Lru<K, V> {
-  // A Map iterates in the order of insertion: its first key is the oldest.
+  // A Map iterates in the order of insertion: its first key is the oldest. One iterator for good, which stands where the last
+  // was forgotten: a new one would step over everything that was deleted since the table last grew.
   const entries = new Map<K, V>();
+  const oldest = entries.keys();
   const set = (key: K, value: V): void => {
     entries.delete(key);
     entries.set(key, value);
-    if (entries.size > capacity) entries.delete(entries.keys().next().value as K);
+    if (entries.size > capacity) entries.delete(oldest.next().value as K);
   };
   return {
     get: (key) => entries.get(key),
