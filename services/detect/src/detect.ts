@@ -31,7 +31,7 @@ export type Detect = {
 
 // Judging is synchronous and shares its process with the api in the embedded set-up: 1 MiB of messages is some 10
 // thousand execs, which take less than a tenth of a second (measured).
-const PLAN = { topic: TOPICS.events, group: 'detect', maxRecords: 256, maxBytes: 1024 * 1024 };
+const PLAN = { topic: TOPICS.events, group: 'detect', maxRecords: 256, maxBytes: 1024 * 1024, gatherMs: 20 };
 
 /** Resolves once the policy was read to its end, and events are taken from the bus from then on. */
 export async function createDetect({ bus, log, metrics, backoff }: DetectOptions): Promise<Detect> {

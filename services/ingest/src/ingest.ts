@@ -37,7 +37,7 @@ const EVENTS_PLAN = {
   group: INGEST_GROUP,
   maxRecords: 16_384,
   maxBytes: 16 * 1024 * 1024,
-  gatherMs: 250,
+  gatherMs: 200,
 };
 const FINDINGS_PLAN = {
   topic: TOPICS.findings,

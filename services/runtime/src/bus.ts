@@ -56,7 +56,8 @@ export type SubscribeOptions = {
   readonly maxBytes: number;
   /**
    * A hint that an adapter may leave unused: a plan that is not full waits for more until its oldest record has been here
-   * for so long. For a stage that pays by the plan, where many partitions would make many small ones.
+   * for so long, times the partitions this subscription has, a second at most. For a stage that pays by the plan: however
+   * many partitions a topic has, and however little comes, a process makes about so many plans a second.
    */
   readonly gatherMs?: number;
   readonly ahead?: Ahead;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createIntake } from './kafka-intake.ts';
+import { createIntake, gatherOf } from './kafka-intake.ts';
 import type { Arrival } from './kafka-member.ts';
 
 const arrival = (askedFrom: number | undefined, sizes: Record<number, number>, next: number): Arrival => ({
@@ -62,6 +62,12 @@ test('a batch that is not full waits for more, from when its oldest record came'
   assert.equal(intake.waitMs({ ...gather, maxBytes: 100 }), 0);
   intake.take(2);
   assert.equal(intake.waitMs(gather), undefined);
+});
+
+test('the more partitions one process has, the longer each gathers, up to a second', () => {
+  const gathers = (gatherMs: number, partitions: number) => gatherOf({ gatherMs }, partitions);
+  assert.deepEqual([gathers(200, 1), gathers(200, 4), gathers(200, 60), gathers(3_000, 4)], [200, 800, 1_000, 3_000]);
+  assert.equal(gatherOf({}, 4), 0);
 });
 
 test('it says when more than so many batches are here, and forgets everything at a restart', () => {

@@ -30,6 +30,14 @@ export type Intake = {
   wake(): void;
 };
 
+/** Longer than this nothing waits for the sake of other partitions. */
+const SHARED_GATHER_MAX_MS = 1_000;
+
+/** What `gatherMs` comes to for one of so many partitions. */
+export function gatherOf({ gatherMs = 0 }: Pick<Limits, 'gatherMs'>, partitions: number): number {
+  return Math.max(gatherMs, Math.min(gatherMs * partitions, SHARED_GATHER_MAX_MS));
+}
+
 export function createIntake(start: number): Intake {
   let records: BusRecord[] = [];
   let bytes = 0;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
-import type { BusRecord } from './bus.ts';
+import type { BusRecord, SubscribeOptions } from './bus.ts';
 import { Transient } from './errors.ts';
 import type { KafkaClient } from './kafka-client.ts';
 import { busFault } from './kafka-errors.ts';
@@ -50,6 +50,7 @@ export type MemberOptions = {
   readonly topic: string;
   readonly groupId: string;
   readonly timing: Timing;
+  readonly gatherMs?: SubscribeOptions['gatherMs'];
   readonly log: Log;
   readonly onTenure: (tenure: Tenure) => void;
   /** The tenure is about to end in order: waited for, up to three quarters of the time the group waits for us. */
@@ -111,13 +112,21 @@ export async function beMember(options: MemberOptions, signal: AbortSignal): Pro
   }
 }
 
-function createConsumer({ kafka }: KafkaClient, { groupId, timing }: MemberOptions): Consumer {
+/**
+ * For one who gathers the broker gathers too, a part of the time and until it has so much: of a fleet's many small messages
+ * each would else be a fetch, which costs both sides more than the records in it.
+ */
+const BROKER_GATHERS = { share: 0.25, minBytes: 1024 * 1024 };
+
+function createConsumer({ kafka }: KafkaClient, { groupId, timing, gatherMs }: MemberOptions): Consumer {
+  const waitMs = Math.min(timing.maxWaitMs, (gatherMs ?? Number.POSITIVE_INFINITY) * BROKER_GATHERS.share);
   return kafka.consumer({
     groupId,
     sessionTimeout: timing.sessionTimeoutMs,
     rebalanceTimeout: timing.rebalanceTimeoutMs,
     heartbeatInterval: timing.heartbeatMs,
-    maxWaitTimeInMs: timing.maxWaitMs,
+    maxWaitTimeInMs: Math.ceil(waitMs),
+    minBytes: gatherMs === undefined ? 1 : BROKER_GATHERS.minBytes,
     ...FETCH_LIMITS,
     allowAutoTopicCreation: false,
   });

@@ -1,5 +1,6 @@
 import type { GiveUp, Hold, PlanHandler, SubscribeOptions, Subscription } from './bus.ts';
 import { createDesk, type Desk } from './kafka-desk.ts';
+import { gatherOf } from './kafka-intake.ts';
 import type { Arrival, Tenure } from './kafka-member.ts';
 import type { Progress } from './kafka-plan.ts';
 import { inTenure, type Reading, type Source, stayMember } from './kafka-source.ts';
@@ -23,7 +24,7 @@ export function subscribe(
   const run = async (): Promise<void> => {
     const { onTenure, onLeaving, onArrival } = reception;
     const membership = {
-      ...{ createClient, topic: options.topic, groupId, timing, log },
+      ...{ createClient, topic: options.topic, groupId, timing, gatherMs: options.gatherMs, log },
       ...{ onTenure, onLeaving, onArrival },
     };
     const member = stayMember(membership, leaving.signal).catch(crew.fail);
@@ -95,7 +96,8 @@ function createReception(source: Source, shop: Shop, crew: Crew) {
     mine.set(partition, desk);
     tenure.seek(partition, progress.acked);
     tenure.resume(partition);
-    await work({ ...shop, tenure, partition, desk, busId: known.busId }, progress);
+    const options = { ...shop.options, gatherMs: gatherOf(shop.options, tenure.partitions.length) };
+    await work({ ...shop, options, tenure, partition, desk, busId: known.busId }, progress);
   };
   /** @returns false when the tenure was over before the subscriber was ready for the partition */
   const take = async (tenure: Tenure, partition: number): Promise<boolean> => {
