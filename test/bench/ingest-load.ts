@@ -22,29 +22,29 @@ export type Load = {
 const ROWS = 100_000;
 /** Small messages take more of the time, and show the same with fewer rows. */
 const SMALL_ROWS = 40_000;
-/** Runs of a probe with the same rows: enough for several plans, of which one is prepared while another is stored. */
-const RUNS = 4;
+/** Runs of a probe with the same rows: several plans of 16 MiB, of which one is prepared while another is stored. */
+const RUNS = { large: 12, small: 4 };
 export const SMALL_NODES = 2_000;
 
 /** How the loads are made, for the words of a bench. */
-export const LOADS = `${RUNS} × ${ROWS.toLocaleString('en-US')} (small messages: ${RUNS} × ${SMALL_ROWS.toLocaleString('en-US')}) exec rows`;
-export const BLOCKS = `${RUNS} Native blocks of the same rows, made beforehand`;
+export const LOADS = `${RUNS.large} × ${ROWS.toLocaleString('en-US')} (small messages: ${RUNS.small} × ${SMALL_ROWS.toLocaleString('en-US')}) exec rows`;
+export const BLOCKS = 'as many Native blocks of the same rows, made beforehand';
 
 /** `large`: 1,024 rows a message, from so many nodes. `small`: 1–8 rows a message, from {@link SMALL_NODES}. */
 export async function makeLoads(largeNodes: number): Promise<{ large: Load; small: Load }> {
   const rows = await finishedRows(hostPrograms(200), ROWS);
   const random = seededRandom(7);
   return {
-    large: loadOf(rows, largeNodes, () => 1_024),
-    small: loadOf(rows.slice(0, SMALL_ROWS), SMALL_NODES, () => 1 + Math.floor(random() * 8)),
+    large: loadOf(rows, RUNS.large, largeNodes, () => 1_024),
+    small: loadOf(rows.slice(0, SMALL_ROWS), RUNS.small, SMALL_NODES, () => 1 + Math.floor(random() * 8)),
   };
 }
 
-function loadOf(rows: readonly ExecRow[], nodes: number, nextSize: () => number): Load {
-  const epochs = Array.from({ length: RUNS }, (_, run) => BigInt(1_790_000_000_000 + run));
+function loadOf(rows: readonly ExecRow[], count: number, nodes: number, nextSize: () => number): Load {
+  const epochs = Array.from({ length: count }, (_, run) => BigInt(1_790_000_000_000 + run));
   const runs = epochs.map((epoch) => messagesOf(rows, nodes, nextSize, epoch));
   const blocks = runs.map((messages) => eventBlock(exec, storedMessages(exec, messages), Date.now()));
-  return { rows: rows.length * RUNS, messages: runs.flat(), blocks };
+  return { rows: rows.length * count, messages: runs.flat(), blocks };
 }
 
 const BOOT = '6f1c2d3e-0000-4000-8000-1234567890ab';
