@@ -24,14 +24,20 @@ const [LOOPS, EXECS_PER_LOOP, PROGRAMS] = [2, 5_000, 200];
 /** Programs that are written to again and again while the archive is unpacked, and how often. */
 const [AGAIN, ROUNDS] = [1_000, 100];
 const PAIRS = 2;
-/** Of told_changes: the one in bpf/changes.h, and its neighbours. */
-const SIZES = [256, 1_024, 4_096, 16_384, 65_536];
 const SHIPPED: RepeatFilter = { changes: 16_384, uses: 8_192, repeatAfterNs: 10_000_000_000n };
+/** Those in bpf/, smaller ones and a larger one. */
+const SIZES: readonly Pick<RepeatFilter, 'changes' | 'uses'>[] = [
+  { changes: 256, uses: 64 },
+  { changes: 1_024, uses: 256 },
+  { changes: 4_096, uses: 1_024 },
+  SHIPPED,
+  { changes: 65_536, uses: 32_768 },
+];
 /** A change is one all the same where its time is set several times: the map stays. */
 const NONE: RepeatFilter = { changes: 16_384, uses: 1, repeatAfterNs: 0n };
 const FILTERED_PROBE = fileURLToPath(new URL('./filtered-probe.child.ts', import.meta.url));
-/** Until what was read is sent. */
-const SETTLE_MS = 1_500;
+/** A probe that has sent what it read takes less than this share of a core in so long. */
+const [CALM_SHARE, LOOK_MS] = [0.05, 1_500];
 
 type Course = Shipped & { readonly ran: number; readonly cpuS: number };
 
@@ -88,12 +94,14 @@ async function course(folder: string, filter: RepeatFilter, storm: Storm, flood:
 /** The same programs written to again and again beside the archive, under filters of several sizes. */
 async function bySize(folder: string, storm: Storm, flood: Flood): Promise<Figure[]> {
   const sized: Figure[] = [];
-  for (const changes of SIZES) {
-    const { rewritten } = await watched(folder, { ...SHIPPED, changes }, storm, async () => {
+  for (const { changes, uses } of SIZES) {
+    const { rewritten, loads } = await watched(folder, { ...SHIPPED, changes, uses }, storm, async () => {
       await Promise.all([flood.rewrite(AGAIN, ROUNDS), flood.come()]);
     });
-    const what = `changes told of ${AGAIN} programs, each written ${ROUNDS} times, with a filter of ${changes}`;
-    sized.push({ what, unit: 'rows', value: single(rewritten) });
+    const what =
+      `changes told of ${(AGAIN * ROUNDS).toLocaleString('en-US')} writes to ${AGAIN.toLocaleString('en-US')} programs, ` +
+      `with room for ${changes.toLocaleString('en-US')} changes, ${uses.toLocaleString('en-US')} uses`;
+    sized.push({ what, unit: 'rows', value: single(rewritten), detail: `${loads.toLocaleString('en-US')} loads` });
   }
   return sized;
 }
@@ -105,10 +113,18 @@ async function watched(folder: string, filter: RepeatFilter, storm: Storm, happe
   const probe = await startProbeProcess(home, FILTERED_PROBE, args);
   const before = cpuNs(probe.pid);
   await happens();
-  await delay(SETTLE_MS);
+  await calm(probe.pid);
   const cpuS = (cpuNs(probe.pid) - before) / 1e9;
   await probe.stop();
   return { cpuS, ...(await shipped(`${folder}/`, home, storm)) };
+}
+
+async function calm(pid: number): Promise<void> {
+  for (let before = 0, now = cpuNs(pid); now - before > CALM_SHARE * LOOK_MS * 1e6; ) {
+    before = now;
+    await delay(LOOK_MS);
+    now = cpuNs(pid);
+  }
 }
 
 type Shipped = {
