@@ -3,8 +3,8 @@
  * yet copied back. rpm leaves an empty one; one with content belongs to an rpm that runs, or was killed.
  */
 
-const HEADER_BYTES = 32;
-const FRAME_HEADER_BYTES = 24;
+export const HEADER_BYTES = 32;
+export const FRAME_HEADER_BYTES = 24;
 const MAGICS = new Set([0x377f0682, 0x377f0683]);
 
 /**
@@ -34,14 +34,14 @@ export function committedPages(log: Buffer, pageBytes: number): ReadonlyMap<numb
   return committed;
 }
 
-type Sums = readonly [number, number];
+export type Sums = readonly [number, number];
 
 function hasSums(log: Buffer, at: number, [first, second]: Sums): boolean {
   return log.readUInt32BE(at) === first && log.readUInt32BE(at + 4) === second;
 }
 
 /** Two running sums over 32-bit words (section "Checksum algorithm"). */
-function checksum(log: Buffer, from: number, to: number, [first, second]: Sums, bigEndian: boolean): Sums {
+export function checksum(log: Buffer, from: number, to: number, [first, second]: Sums, bigEndian: boolean): Sums {
   const word = (at: number) => (bigEndian ? log.readUInt32BE(at) : log.readUInt32LE(at));
   let [a, b] = [first, second];
   for (let at = from; at < to; at += 8) {
