@@ -1,4 +1,9 @@
 /** A migrated store on an engine of its own, and ways to fill and read it in tests. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { BusRecord, Plan } from '@bintrail/runtime/bus.ts';
 import { migrate, readMigrations } from '@bintrail/runtime/migrate.ts';
 import { openStore, type Store } from '@bintrail/runtime/store.ts';
@@ -6,22 +11,59 @@ import { type Batch, decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import type { BatchHeader } from '@bintrail/schemas/batch-encode.ts';
 import { HEADER_COLUMNS, storeColumns } from '@bintrail/schemas/clickhouse.ts';
 import type { EventDefinition } from '@bintrail/schemas/field.ts';
-import { startTestEngine, type TestEngine } from '@bintrail/standalone/clickhouse-host.fixture.ts';
+import { startTestEngine, type TestEngine, testHome, testUser } from '@bintrail/standalone/clickhouse-host.fixture.ts';
 
 export const MIGRATIONS = new URL('../../../schemas/migrations/', import.meta.url);
 
 export type TestStore = { readonly store: Store; readonly engine: TestEngine; close(): Promise<void> };
 
-/** An engine with all migrations applied; `close` deletes it. */
+/** Homes of engines that were migrated and stopped, each named by what it was made of. */
+const TEMPLATES = fileURLToPath(new URL('../../../node_modules/.cache/bintrail/', import.meta.url));
+
+/** An engine with all migrations applied, as one that was started again has them; `close` deletes it. */
 export async function openTestStore(): Promise<TestStore> {
-  const engine = await startTestEngine();
+  const homeDir = testHome();
+  execFileSync('cp', ['-a', `${await migratedHome()}/.`, homeDir]);
+  const engine = await startTestEngine(homeDir);
+  return testStore(engine);
+}
+
+/** The same on the engine that ran the migrations itself, which takes seconds. */
+export async function migrateTestStore(): Promise<TestStore> {
+  const test = testStore(await startTestEngine());
+  await migrate(test.store, readMigrations(MIGRATIONS));
+  return test;
+}
+
+function testStore(engine: TestEngine): TestStore {
   const store = openStore(engine);
-  await migrate(store, readMigrations(MIGRATIONS));
   const close = async (): Promise<void> => {
     await store.close();
     await engine.remove();
   };
   return { store, engine, close };
+}
+
+/** Made once for these migrations, this engine and whoever runs this; other tests may do the same at this moment. */
+async function migratedHome(): Promise<string> {
+  const name = createHash('sha256').update(JSON.stringify([readMigrations(MIGRATIONS), testUser]));
+  name.update(readFileSync(new URL('../../standalone/package.json', import.meta.url)));
+  const home = join(TEMPLATES, `store-${name.digest('hex').slice(0, 16)}`);
+  if (existsSync(home)) return home;
+  const { store, engine } = await migrateTestStore();
+  await store.close();
+  await engine.stop();
+  mkdirSync(TEMPLATES, { recursive: true });
+  const own = mkdtempSync(`${home}.`);
+  execFileSync('cp', ['-a', `${engine.homeDir}/.`, own]);
+  rmSync(engine.homeDir, { recursive: true });
+  try {
+    renameSync(own, home);
+  } catch (error) {
+    if (!existsSync(home)) throw error;
+    rmSync(own, { recursive: true });
+  }
+  return home;
 }
 
 export const HEADER: BatchHeader = { node: 'node-1', boot: 'boot-1', probeEpoch: 1_790_000_000_000n, batchSeq: 0 };
