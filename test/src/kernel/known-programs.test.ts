@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { run, type Watched, watchKernel, whyNotHere } from './probe-kit.ts';
 
@@ -86,34 +86,37 @@ const changes: Record<string, (path: string) => unknown> = {
   'its time of change put back': (path) => utimesSync(path, 1, 1),
 };
 
-for (const [place, at] of [
-  ['the root filesystem', () => folder],
-  ['tmpfs', () => memory],
-] as const) {
-  for (const [index, [what, change]] of Object.entries(changes).entries()) {
-    test(`known, then ${what}, on ${place}: no later exec has a digest that claims to be certain and is wrong`, {
-      skip,
-      timeout: 30_000,
-    }, async (t) => {
-      const path = program(join(at(), `program-${index}`), 'first---');
-      const seen: string[] = [];
-      const runs = async (word: string) => {
-        await run(path, [word]);
-        const row = await watched.row('exec', ({ argv }) => argv.startsWith(`${path}\0${word}\0`));
-        seen.push(`${word}: ${row.digest_source} ${row.digest_strength || row.digest_reason}`);
-        if (STRONG.includes(row.digest_strength)) assert.equal(row.sha256, digestOf(path), `${word}: ${seen.at(-1)}`);
-        return row;
-      };
-      await delay(SETTLE_MS);
-      for (const word of ['first', 'second', 'third']) assert.equal((await runs(word)).sha256, digestOf(path), word);
-      await change(path);
-      await runs('at-once');
-      await delay(SETTLE_MS);
-      for (const word of ['later', 'again']) assert.equal((await runs(word)).sha256, digestOf(path), word);
-      await change(path);
-      await delay(SETTLE_MS);
-      await runs('changed-again');
-      t.diagnostic(seen.join(', '));
-    });
+// All at a time: each has a program of its own, and mostly waits for rows.
+describe('known, then changed: no later exec has a digest that claims to be certain and is wrong', {
+  skip,
+  concurrency: true,
+}, () => {
+  for (const [place, at] of [
+    ['the root filesystem', () => folder],
+    ['tmpfs', () => memory],
+  ] as const) {
+    for (const [index, [what, change]] of Object.entries(changes).entries()) {
+      test(`${what}, on ${place}`, { timeout: 30_000 }, async (t) => {
+        const path = program(join(at(), `program-${index}`), 'first---');
+        const seen: string[] = [];
+        const runs = async (word: string) => {
+          await run(path, [word]);
+          const row = await watched.row('exec', ({ argv }) => argv.startsWith(`${path}\0${word}\0`));
+          seen.push(`${word}: ${row.digest_source} ${row.digest_strength || row.digest_reason}`);
+          if (STRONG.includes(row.digest_strength)) assert.equal(row.sha256, digestOf(path), `${word}: ${seen.at(-1)}`);
+          return row;
+        };
+        await delay(SETTLE_MS);
+        for (const word of ['first', 'second', 'third']) assert.equal((await runs(word)).sha256, digestOf(path), word);
+        await change(path);
+        await runs('at-once');
+        await delay(SETTLE_MS);
+        for (const word of ['later', 'again']) assert.equal((await runs(word)).sha256, digestOf(path), word);
+        await change(path);
+        await delay(SETTLE_MS);
+        await runs('changed-again');
+        t.diagnostic(seen.join(', '));
+      });
+    }
   }
-}
+});

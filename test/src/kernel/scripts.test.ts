@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isBefore, run, type SeenRow, type Watched, watchKernel, whyNotHere } from './probe-kit.ts';
 
@@ -134,37 +134,40 @@ function start({ argv, stdin, cwd }: Pick<Case, 'argv' | 'stdin' | 'cwd'>, path:
   return child;
 }
 
-for (const one of CASES) {
-  for (const where of [folder, inMemory]) {
-    if (where === inMemory && one.cwd !== undefined) continue;
-    const kind = where === inMemory ? 'tmpfs' : 'disk';
-    const why = skip || missing(one.argv('x').find((word) => word.startsWith('/')) ?? '');
-    test(`${one.name}, on ${kind}`, { skip: why, timeout: 30_000 }, async () => {
-      const path = join(where, one.script);
-      const digest = write(path, one.text);
-      await settled();
-      const child = start(one, path);
-      await once(child, 'exit');
-      const row = await scriptAt(path, ({ pid }) => pid === child.pid);
-      const evidence = isUnread(where) ? (one.unread ?? 'opened') : 'read';
-      assert.equal(row.script_evidence, one.evidence ?? evidence);
-      assert.equal(row.sha256, digest);
-      assert.equal(row.digest_strength, kind === 'disk' ? 'exact' : 'racy');
-      assert.match(row.parent_path, one.parent ?? /^\/(usr\/)?bin\/(bash|dash|python3\.\d+|perl|busybox)$/);
-      const exec = await watched.row(
-        'exec',
-        ({ pid, self_exec_id }) => pid === row.pid && self_exec_id === row.self_exec_id,
-      );
-      assert.deepEqual([row.start_ns, row.uid, row.workload], [exec.start_ns, exec.uid, exec.workload]);
-      const all = watched.rows().filter((each) => isScript(each) && each.pid === child.pid);
-      assert.deepEqual(
-        all.map(({ path: found }) => found),
-        [path],
-        'one script and nothing else',
-      );
-    });
+// All at a time: each has a script and a process of its own, and mostly waits for rows.
+describe('one script and nothing else', { skip, concurrency: true }, () => {
+  for (const one of CASES) {
+    for (const where of [folder, inMemory]) {
+      if (where === inMemory && one.cwd !== undefined) continue;
+      const kind = where === inMemory ? 'tmpfs' : 'disk';
+      const why = missing(one.argv('x').find((word) => word.startsWith('/')) ?? '');
+      test(`${one.name}, on ${kind}`, { skip: why, timeout: 30_000 }, async () => {
+        const path = join(where, one.script);
+        const digest = write(path, one.text);
+        await settled();
+        const child = start(one, path);
+        await once(child, 'exit');
+        const row = await scriptAt(path, ({ pid }) => pid === child.pid);
+        const evidence = isUnread(where) ? (one.unread ?? 'opened') : 'read';
+        assert.equal(row.script_evidence, one.evidence ?? evidence);
+        assert.equal(row.sha256, digest);
+        assert.equal(row.digest_strength, kind === 'disk' ? 'exact' : 'racy');
+        assert.match(row.parent_path, one.parent ?? /^\/(usr\/)?bin\/(bash|dash|python3\.\d+|perl|busybox)$/);
+        const exec = await watched.row(
+          'exec',
+          ({ pid, self_exec_id }) => pid === row.pid && self_exec_id === row.self_exec_id,
+        );
+        assert.deepEqual([row.start_ns, row.uid, row.workload], [exec.start_ns, exec.uid, exec.workload]);
+        const all = watched.rows().filter((each) => isScript(each) && each.pid === child.pid);
+        assert.deepEqual(
+          all.map(({ path: found }) => found),
+          [path],
+          'one script and nothing else',
+        );
+      });
+    }
   }
-}
+});
 
 /** Runs a program to its end; returns its process id. */
 async function runToEnd(program: string, args: readonly string[], input?: string): Promise<number> {
