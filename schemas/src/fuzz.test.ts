@@ -14,7 +14,7 @@ import { FUZZES, goldenMessages, type Tally } from './fuzz.fixture.ts';
 import type { Share } from './fuzz.worker.ts';
 import type { RingRefusal } from './ring-record.ts';
 
-const INPUTS = Number(process.env.BINTRAIL_FUZZ ?? 1_000_000);
+const INPUTS = Number(process.env.BINTRAIL_FUZZ ?? 150_000);
 const SEED = Number(process.env.BINTRAIL_SEED ?? 20_261_123);
 
 /** Every reason there is must be met. */
