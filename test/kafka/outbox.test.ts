@@ -8,6 +8,7 @@ import { PROBE_MAIN } from '@bintrail/probe/launch.ts';
 import { openKafkaBus } from '@bintrail/runtime/kafka-bus.ts';
 import { readKafkaConnection } from '@bintrail/runtime/kafka-settings.ts';
 import { createLog } from '@bintrail/runtime/log.ts';
+import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import { textAt } from '@bintrail/schemas/row.ts';
 import { TOPICS } from '@bintrail/schemas/topics.ts';
@@ -34,6 +35,27 @@ const killed = (child: ChildProcess) =>
     child.kill('SIGKILL');
   });
 
+/** Waits until the probe's file holds that all of these ran. */
+async function untilFiled(home: string, paths: readonly string[]): Promise<void> {
+  const file = openSqliteBus({ path: join(home, 'outbox.db'), compactedTopics: [] });
+  const filed = new Set<string>();
+  const follower = await file.follow(TOPICS.events, (records) => {
+    for (const { value } of records) for (const path of read(value).paths) filed.add(path);
+  });
+  await eventually('all is in the file', 60_000, async () => paths.every((path) => filed.has(path)) || undefined);
+  await follower.close();
+  await file.close();
+}
+
+/** A message, and the path of each row where it is of execs. */
+function read(value: Uint8Array) {
+  const decoded = decodeBatch(value);
+  assert(decoded.ok);
+  const { batch } = decoded;
+  const rows = batch.type === 'exec' ? batch.rows : 0;
+  return { batch, paths: Array.from({ length: rows }, (_, row) => textAt(batch, 'path', row)) };
+}
+
 test('what runs while Kafka is away reaches it later, in order, also by the next probe', { skip }, async (t) => {
   const { cluster, brokers } = await clusterForTests(t, 1);
   const folder = mkdtempSync(join(tmpdir(), 'bintrail-outbox-'));
@@ -51,12 +73,9 @@ test('what runs while Kafka is away reaches it later, in order, also by the next
   const seen: { readonly path: string; readonly run: string; readonly seq: number }[] = [];
   const follower = await bus.follow(TOPICS.events, (records) => {
     for (const { value } of records) {
-      const decoded = decodeBatch(value);
-      assert(decoded.ok);
-      const { batch } = decoded;
-      const paths =
-        batch.type === 'exec' ? Array.from({ length: batch.rows }, (_, row) => textAt(batch, 'path', row)) : [''];
-      for (const path of paths) seen.push({ path, run: `${batch.probeEpoch}`, seq: batch.batchSeq });
+      const { batch, paths } = read(value);
+      for (const path of batch.type === 'exec' ? paths : [''])
+        seen.push({ path, run: `${batch.probeEpoch}`, seq: batch.batchSeq });
     }
   });
   t.after(follower.close);
@@ -70,14 +89,18 @@ test('what runs while Kafka is away reaches it later, in order, also by the next
   run('before');
   await eventually('the first program', 60_000, async () => arrived('before'));
   await cluster.nodes[0]!.signal('SIGKILL');
-  for (const name of ['away-1', 'away-2', 'away-3']) run(name);
-  // The publish under way gives up after some 10 s; from then on messages are in the file.
-  await new Promise((resolve) => setTimeout(resolve, 25_000));
+  const away = ['away-1', 'away-2', 'away-3'];
+  for (const name of away) run(name);
+  // Once the publish under way has given up, messages go to the file.
+  await untilFiled(
+    env.BINTRAIL_HOME,
+    away.map((name) => join(folder, name)),
+  );
   await killed(first);
   const second = await startProbe(env);
   run('next');
   await cluster.nodes[0]!.start();
-  for (const name of ['away-1', 'away-2', 'away-3', 'next']) {
+  for (const name of [...away, 'next']) {
     await eventually(name, 60_000, async () => arrived(name));
   }
   await killed(second);
