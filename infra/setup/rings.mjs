@@ -26,6 +26,7 @@ const RINGS = [
     args: ['test:setup', 'test:bench', 'test', '--filter=*', '--filter=!@bintrail/test'],
     tasksAtATime: TASKS_AT_A_TIME,
   },
+  { title: 'services', args: ['test:services', '--filter=@bintrail/test'], tasksAtATime: 1, needs: [ANYBODY] },
   // Alone: three brokers and the processes that get killed fill a small machine.
   { title: 'kafka', args: ['test:kafka', '--filter=@bintrail/test'], tasksAtATime: 1, needs: ['kafka'] },
   // Alone: a whole fleet's pipeline, killed piece by piece.

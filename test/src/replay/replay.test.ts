@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { type Bintrail, eventually, startBintrail } from '../e2e/bintrail.ts';
 import { startSlackReceiver } from '../slack-receiver.ts';
-import { type Bintrail, eventually, startBintrail } from './bintrail.ts';
 
 const skip = process.platform === 'linux' ? false : 'the embedded ClickHouse needs Linux';
 const user = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
