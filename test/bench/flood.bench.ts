@@ -105,7 +105,7 @@ async function bySize(folder: string, storm: Storm, flood: Flood): Promise<Figur
     sized.push({
       what: `of ${numberText(AGAIN * ROUNDS)} writes to ${numberText(AGAIN)} programs are told, ${how}`,
       ...{ unit: 'rows', value: single(found.rewritten) },
-      detail: `${numberText(found.loads)} loads; ${numberText(found.cpuS)} s, ${numberText(found.bytes / 1e6)} MB in all`,
+      detail: `${numberText(found.lostChanges)} lost, ${numberText(found.loads)} loads, ${numberText(found.cpuS)} s, ${numberText(found.bytes / 1e6)} MB`,
     });
   }
   return sized;
