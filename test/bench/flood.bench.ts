@@ -100,7 +100,7 @@ async function bySize(folder: string, storm: Storm, flood: Flood): Promise<Figur
     const found = await watched(folder, filter, storm, async () => {
       await Promise.all([flood.rewrite(AGAIN, ROUNDS), flood.come()]);
     });
-    const room = `with room for ${numberText(filter.changes)} changes, ${numberText(filter.uses)} uses`;
+    const room = `with room for ${filter.changes.toLocaleString('en-US')} changes, ${filter.uses.toLocaleString('en-US')} uses`;
     const how = filter === NONE ? 'each one' : room;
     sized.push({
       what: `of ${numberText(AGAIN * ROUNDS)} writes to ${numberText(AGAIN)} programs are told, ${how}`,
