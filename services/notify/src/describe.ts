@@ -68,11 +68,25 @@ export function verdictText({ verdict }: Alert, maxChars: number): string {
   return `*${verdict.value}*: ${code(verdict.why, maxChars)}`;
 }
 
-export function whereText({ finding, counts }: Alert, maxChars: number): string {
-  const { workload, node, evidence } = finding;
-  const container = counts?.container ?? evidence.container;
+export function whereText(alert: Alert, maxChars: number): string {
+  const { workload, node, evidence } = alert.finding;
+  const container = containerOf(alert);
   const lines = [...containerLines(container, maxChars), ...imageLines(evidence.image, container, maxChars)];
   return [`${code(workload, 2 * maxChars)} on ${code(node, maxChars)}`, ...lines].join('\n');
+}
+
+/** ` (container … of pod …, image …)` for where a line is all the room there is; empty outside containers. */
+export function containerNote(alert: Alert, maxChars: number): string {
+  const container = containerOf(alert);
+  if (container === undefined) return '';
+  // One name of the image is enough: the digest where nobody told the other.
+  const image = container.image_ref === '' ? alert.finding.evidence.image : '';
+  return ` (${[...containerLines(container, maxChars), ...imageLines(image, container, maxChars)].join(', ')})`;
+}
+
+/** By what is known now, where the store was asked. */
+function containerOf({ finding, counts }: Alert): Evidence['container'] {
+  return counts?.container ?? finding.evidence.container;
 }
 
 function containerLines(container: Evidence['container'], maxChars: number): string[] {

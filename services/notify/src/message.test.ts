@@ -173,6 +173,30 @@ test('a message names container, pod and image, as far as they are known', () =>
   assert.equal(where(nothing, '', inPod), where(inPod, ''), 'told of since');
 });
 
+test('a notification, a plain message and a line of a summary name container, pod and image too', () => {
+  const container = { id: '0123456789abcdef'.repeat(4), name: '', image_ref: '', namespace: '', pod: '' };
+  const told = {
+    ...container,
+    name: 'app',
+    image_ref: 'registry.example/cart:1.4',
+    namespace: 'shop',
+    pod: 'cart-x2x9z',
+  };
+  const inPod = ' on `web-1` (container `app` of pod `shop/cart-x2x9z`, image `registry.example/cart:1.4`), SHA-256';
+  const lines = (change: FindingChange, counts?: Alert['counts']) => {
+    const alert = makeAlert(change, { counts });
+    const summaries = [allText(summaryMessage([alert], access).message), plainSummary([alert]).message.text];
+    return [findingMessage(alert, access).text, plainMessage(alert, access).text, ...summaries];
+  };
+  const [image, counts] = ['sha256:1234', { count: 1, nodes: 1, firstNs: 1n, container: told }];
+  for (const line of lines({ evidence: { container: told, image } })) assert.ok(line.includes(inPod), line);
+  for (const line of lines({ evidence: { container, image } }, counts)) assert.ok(line.includes(inPod), line);
+  for (const line of lines({ evidence: { container, image } })) {
+    assert.ok(line.includes(' on `web-1` (container `0123456789ab`, image `sha256:1234`), SHA-256'), line);
+  }
+  for (const line of lines({})) assert.ok(line.includes(' on `web-1`, SHA-256'), line);
+});
+
 test('a message holds nothing that tells nothing', () => {
   const exec = { ...makeFinding().evidence.exec, cwd: '', ancestors: [] };
   const finding = { evidence: { flags: ['fine_ctime', 'script', 'overlay'], exec } };

@@ -4,6 +4,7 @@ import { type ApiAccess, nextStep, showFinding } from './commands.ts';
 import {
   argvNote,
   argvText,
+  containerNote,
   countText,
   digestText,
   oddText,
@@ -49,9 +50,9 @@ export function plainMessage(alert: Alert, access: ApiAccess): SlackMessage {
 export function oneLine(alert: Alert): string {
   const { finding } = alert;
   if (finding.rule === 'probe-silent') return silenceLine(alert);
-  const what = `${code(finding.path, 300)} in ${code(finding.workload, 200)} on ${code(finding.node, 100)}`;
+  const where = `${code(finding.workload, 200)} on ${code(finding.node, 100)}${containerNote(alert, 100)}`;
   const repeat = alert.mayRepeat ? '[may be a repeat] ' : '';
-  return `${repeat}${title(alert)}: ${what}, SHA-256 ${finding.sha256 === '' ? 'none' : code(finding.sha256, 80)}`;
+  return `${repeat}${title(alert)}: ${code(finding.path, 300)} in ${where}, SHA-256 ${finding.sha256 === '' ? 'none' : code(finding.sha256, 80)}`;
 }
 
 function findingBlocks(alert: Alert, next: Block, room: (chars: number) => number): Block[] {

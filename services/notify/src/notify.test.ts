@@ -191,6 +191,33 @@ test('what has waited together is told together: no page for each, none left out
   );
 });
 
+test('container and image are in all that Slack gets of a finding in a container', async (t) => {
+  const { bus, receiver, start } = await makeStand(t);
+  const pod = {
+    id: 'ab'.repeat(32),
+    name: 'app',
+    image_ref: 'registry.example/cart:1.4',
+    namespace: 'shop',
+    pod: 'cart-0',
+  };
+  const findings = groups(12).map((finding) => {
+    return { ...finding, evidence: { ...finding.evidence, container: pod, image: 'sha256:1234' } };
+  });
+  const notify = await start();
+  for (const some of [findings.slice(0, 1), findings.slice(1)]) {
+    await publishFindings(bus, some);
+    await drained(bus, notify);
+  }
+  assert.equal(receiver.messages.length, 2);
+  const [alert, summary] = [receiver.messages[0]!, receiver.messages[1]!];
+  for (const text of [alert.text!, shownText(alert)]) {
+    assert.match(text, /container `app` of pod `shop\/cart-0`,?\s+image `registry\.example\/cart:1\.4`/);
+  }
+  const told =
+    /`\/opt\/\d+` in .*\(container `app` of pod `shop\/cart-0`, image `registry\.example\/cart:1\.4`\), SHA-256/g;
+  assert.equal(shownText(summary).match(told)?.length, 11);
+});
+
 test('ten groups are told one by one, a second apart', async (t) => {
   const { bus, receiver, start } = await makeStand(t);
   await publishFindings(bus, groups(10));

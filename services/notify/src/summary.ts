@@ -2,7 +2,7 @@ import { SEVERITIES } from '@bintrail/schemas/finding.ts';
 import type { Alert } from './alert.ts';
 import { type Block, header, LIMITS, type SlackMessage, section, sizeOf } from './block-kit.ts';
 import { type ApiAccess, listFindings } from './commands.ts';
-import { REPEAT_NOTE } from './describe.ts';
+import { containerNote, REPEAT_NOTE } from './describe.ts';
 import { code, commandBlock } from './mrkdwn.ts';
 import { silenceItem } from './silence-message.ts';
 
@@ -76,7 +76,8 @@ function lineOf(alert: Alert): string {
   const where = `${code(finding.workload, 64)}${others > 0 ? ` and ${others} more` : ''} on ${code(finding.node, 64)}`;
   const digest = finding.sha256 === '' ? 'no digest' : `SHA-256 ${code(finding.sha256, 80)}`;
   const mark = mayRepeat ? REPEAT_MARK : '';
-  return `• ${mark}*${finding.severity}* ${finding.rule} ${code(finding.path, 90)} in ${where}, ${digest}`;
+  const what = `*${finding.severity}* ${finding.rule} ${code(finding.path, 90)}`;
+  return `• ${mark}${what} in ${where}${containerNote(alert, 64)}, ${digest}`;
 }
 
 /** Lines joined into texts that each fit one section. */
