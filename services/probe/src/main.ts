@@ -120,7 +120,7 @@ async function start(log: Log, outbox: Pick<Outbox, 'publish' | 'depth'>, outbox
     ...{ lsmObjectPath: LSM_OBJECT, hooks: config.hooks },
     ...{ bpfObjectPath: BPF_OBJECT, node: config.node, boot: readBootId() },
     ...{ maxFileBytes: config.maxFileBytes, maxHashBytesPerS: config.hashRate || undefined },
-    ...{ containerSources: openSources(config.sockets, pods), pods },
+    ...{ containerSources: openSources(config.sockets, config.kubernetesNode, pods), pods },
     ...{ userName: localUserNames(), redact: redactArguments, log },
     ...{ publish: outbox.publish, outboxDepth: outbox.depth },
     maxWaitingBytes: Math.min(MAX_WAITING_BYTES, outboxBytes),

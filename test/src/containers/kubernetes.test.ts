@@ -31,7 +31,7 @@ before(async () => {
   await containerd.importImage(join(pod.folder, 'image.tar'));
   server = await openApiServer();
   pods = openPods(server.access, { firstPauseMs: 20 });
-  watched = await watchKernel({ containerSources: [openCri('containerd', containerd.socket, pods)], pods });
+  watched = await watchKernel({ containerSources: [openCri('containerd', containerd.socket, NODE_NAME, pods)], pods });
 });
 
 after(async () => {
@@ -49,10 +49,11 @@ async function startPod(
   word: string,
   labels: Record<string, string>,
   uid: string = randomUUID(),
+  annotations: Record<string, string> = {},
 ): Promise<Started> {
   const network = { namespace_options: { network: NODE } };
   const config = {
-    ...{ metadata: { name, uid, namespace: 'shop' }, labels, log_directory: join(pod.folder, 'logs') },
+    ...{ metadata: { name, uid, namespace: 'shop' }, labels, annotations, log_directory: join(pod.folder, 'logs') },
     linux: { cgroup_parent: `/kubepods/besteffort/pod${uid}`, security_context: network },
   };
   const { pod_sandbox_id } = await containerd.ask<{ pod_sandbox_id: string }>('RunPodSandbox', { config });
@@ -96,6 +97,13 @@ test('a container of a pod is the workload that a controller deployed', { skip, 
     (one) => one.container_id === started.podId && !one.flagNames.includes('runtime_setup'),
   );
   assert.equal(own.workload, 'k8s/shop/deployment/cart/POD');
+  await endPod(started);
+});
+
+test('a static pod goes without the name of its node, as the cluster calls it', { skip, timeout: 60_000 }, async () => {
+  const fromFile = { 'kubernetes.io/config.source': 'file' };
+  const started = await startPod(`etcd-${NODE_NAME}`, 'static', {}, randomUUID(), fromFile);
+  assert.equal((await ran('static')).workload, 'k8s/shop/pod/etcd/app');
   await endPod(started);
 });
 

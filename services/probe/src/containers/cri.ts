@@ -1,6 +1,5 @@
 /** The Container Runtime Interface that containerd and CRI-O serve to the kubelet at a socket: gRPC, cri.proto. */
 import { existsSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { createLru } from '@bintrail/runtime/lru.ts';
 import type { ServiceClientConstructor } from '@grpc/grpc-js';
@@ -42,8 +41,11 @@ const SANDBOX = 'POD';
 /** google.rpc.Code, https://grpc.io/docs/guides/status-codes/ */
 const NOT_FOUND = 5;
 
-/** `pods`: who is asked for owners and labels as well, where there is an API server to ask. */
-export function openCri(runtime: string, socketPath: string, pods?: Pods): ContainerSource {
+/**
+ * `nodeName`: what the cluster calls this node. `pods`: who is asked for owners and labels as well, where there is an API
+ * server to ask.
+ */
+export function openCri(runtime: string, socketPath: string, nodeName: string, pods?: Pods): ContainerSource {
   const digests = createLru<string, string>(MAX_IMAGES);
   let connecting: Promise<Connection> | undefined;
 
@@ -79,7 +81,10 @@ export function openCri(runtime: string, socketPath: string, pods?: Pods): Conta
       container === undefined ? '' : digestOf(textOf(container.image_ref), signal),
       pod.metadata === null ? undefined : pods?.find(pod.metadata, signal),
     ]);
-    return { ...factsOf(pod, container, known), image, podTeller: known === undefined ? '' : pods!.name };
+    const { metadata, labels, annotations } = pod;
+    const owner = known?.owner ?? ownerOf({ name: textOf(metadata?.name), labels, annotations }, nodeName);
+    const told = { owner, labels: known?.labels ?? labels };
+    return { ...factsOf(pod, container, told), image, podTeller: known === undefined ? '' : pods!.name };
   };
   return {
     ...{ name: `${runtime}=${socketPath}`, runtimes: [runtime, 'oci'], find },
@@ -89,17 +94,15 @@ export function openCri(runtime: string, socketPath: string, pods?: Pods): Conta
 
 type OwnFacts = Omit<ContainerFacts, 'image' | 'podTeller'>;
 
-function factsOf(pod: Pod, container: Container | undefined, known: KnownPod | undefined): OwnFacts {
+function factsOf(pod: Pod, container: Container | undefined, { owner, labels }: KnownPod): OwnFacts {
   const [podName, namespace] = [textOf(pod.metadata?.name), textOf(pod.metadata?.namespace)];
   const name = container === undefined ? SANDBOX : textOf(container.metadata?.name);
-  const { labels, annotations } = pod;
-  const owner = known?.owner ?? ownerOf({ name: podName, labels, annotations }, hostname());
   return {
     ...{ name, namespace, pod: podName },
     deployedAs: podName === '' ? '' : podWorkload(namespace, owner.kind, textOf(owner.name), name),
     imageRef: textOf(container?.image?.image),
     imageId: imageDigest(textOf(container?.image_ref)),
-    labels: labelsText({ ...(known?.labels ?? labels), ...container?.labels }),
+    labels: labelsText({ ...labels, ...container?.labels }),
     createdNs: BigInt(container?.created_at ?? pod.created_at),
   };
 }

@@ -5,13 +5,14 @@ import { openEngineApi } from './engine-api.ts';
 import type { ContainerSource } from './facts.ts';
 import type { Runtime, SocketSetting } from './sockets.ts';
 
-const OPENERS: Readonly<Record<Runtime, (socketPath: string, pods?: Pods) => ContainerSource>> = {
+const OPENERS: Readonly<Record<Runtime, (socketPath: string, nodeName: string, pods?: Pods) => ContainerSource>> = {
   podman: (path) => openEngineApi('podman', path),
   docker: (path) => openEngineApi('docker', path),
-  containerd: (path, pods) => openCri('containerd', path, pods),
-  'cri-o': (path, pods) => openCri('cri-o', path, pods),
+  containerd: (path, ...cluster) => openCri('containerd', path, ...cluster),
+  'cri-o': (path, ...cluster) => openCri('cri-o', path, ...cluster),
 };
 
-export function openSources(sockets: readonly SocketSetting[], pods?: Pods): ContainerSource[] {
-  return sockets.map(({ runtime, path }) => OPENERS[runtime](path, pods));
+/** `nodeName`: what Kubernetes calls this node, where it has one. */
+export function openSources(sockets: readonly SocketSetting[], nodeName: string, pods?: Pods): ContainerSource[] {
+  return sockets.map(({ runtime, path }) => OPENERS[runtime](path, nodeName, pods));
 }
