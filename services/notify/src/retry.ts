@@ -1,9 +1,8 @@
+import { type Backoff, backoffMs } from '@bintrail/runtime/retry.ts';
 import type { PostResult } from './slack.ts';
 
-export type RetryPolicy = {
-  /** First wait after a refused or lost post; doubled with each further one up to the cap. */
-  readonly baseMs: number;
-  readonly capMs: number;
+/** The backoff is of posts that were refused or lost. */
+export type RetryPolicy = Backoff & {
   /** Wait when every message is rejected, until somebody mends the webhook; also after a restart it is tried at once. */
   readonly webhookRejectedMs: number;
   /** Wait for a message that Slack takes in no form. */
@@ -23,9 +22,12 @@ export const DEFAULT_RETRY: RetryPolicy = {
 /** When to try again. `webhook`: nothing at all is posted before; `message`: only this message waits. */
 export type Retry = { readonly scope: 'webhook' | 'message'; readonly waitMs: number; readonly plain: boolean };
 
+/** One sender per webhook: there is no herd to spread. */
+const NO_JITTER = 0;
+
 /**
  * What follows from a post that was not `sent`. `failures` counts the posts in a row that failed for the webhook as a
- * whole, this one included. One sender per webhook, so there is no herd to spread by jitter.
+ * whole, this one included.
  */
 export function retryAfter(
   result: Exclude<PostResult, { kind: 'sent' }>,
@@ -37,8 +39,8 @@ export function retryAfter(
     if (result.scope === 'webhook') return { scope: 'webhook', waitMs: policy.webhookRejectedMs, plain: false };
     return { scope: 'message', waitMs: wasPlain ? policy.messageRejectedMs : 0, plain: true };
   }
-  const backoffMs = Math.min(policy.capMs, policy.baseMs * 2 ** Math.min(30, failures - 1));
   const askedMs = result.kind === 'refused' ? result.retryAfterMs : undefined;
-  const waitMs = askedMs === undefined ? backoffMs : Math.min(askedMs, policy.maxRetryAfterMs);
+  const waitMs =
+    askedMs === undefined ? backoffMs(failures - 1, 0, policy, NO_JITTER) : Math.min(askedMs, policy.maxRetryAfterMs);
   return { scope: 'webhook', waitMs, plain: false };
 }
