@@ -48,9 +48,7 @@ static __always_inline void fill_identity(struct bt_exec *e, struct task_struct 
 	/* MAX_PID_NS_LEVEL is 32 */
 	__u32 level = BPF_CORE_READ(pid, level) & 31;
 
-	e->pid = lineage->self.pid;
-	e->self_exec_id = lineage->self.self_exec_id;
-	e->start_ns = lineage->self.start_ns;
+	set_image(e, lineage->self);
 	e->parent_pid = lineage->parent.pid;
 	e->parent_self_exec_id = lineage->parent.self_exec_id;
 	e->parent_start_ns = lineage->parent.start_ns;
@@ -189,9 +187,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		return 0;
 	take_open(lineage);
 	number_record(&e.record, BT_EXIT, RING_EXEC);
-	e.pid = lineage->self.pid;
-	e.self_exec_id = lineage->self.self_exec_id;
-	e.start_ns = lineage->self.start_ns;
+	set_image(&e, lineage->self);
 	code = BPF_CORE_READ(task, signal, group_exit_code);
 	if (!code)
 		code = task->exit_code;

@@ -184,9 +184,7 @@ __noinline int send_change(struct telling *what)
 	}
 	s->busy = 1;
 	number_record(&s->change.record, BT_FILE, RING_CODE);
-	s->change.pid = what->by.pid;
-	s->change.self_exec_id = what->by.self_exec_id;
-	s->change.start_ns = what->by.start_ns;
+	set_image(&s->change, what->by);
 	s->change.uid = BPF_CORE_READ(task, real_cred, uid.val);
 	s->change.action = what->action;
 	s->change.repeats = what->repeats;

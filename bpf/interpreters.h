@@ -207,9 +207,7 @@ static __always_inline void fill_image(struct bt_interpreted *told, struct task_
 {
 	struct image image = own_image(task);
 
-	told->pid = image.pid;
-	told->self_exec_id = image.self_exec_id;
-	told->start_ns = image.start_ns;
+	set_image(told, image);
 	told->uid = BPF_CORE_READ(task, cred, uid.val);
 	told->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 }

@@ -12,6 +12,14 @@ struct image {
 	__u32 self_exec_id;
 };
 
+/* Whose a record is: the fields of execIdentity (schemas/src/field.ts), which have these names in all of them. */
+#define set_image(record, image)                                      \
+	do {                                                          \
+		(record)->pid = (image).pid;                          \
+		(record)->self_exec_id = (image).self_exec_id;        \
+		(record)->start_ns = (image).start_ns;                \
+	} while (0)
+
 struct lineage {
 	struct image self;
 	struct image parent;

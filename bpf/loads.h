@@ -113,9 +113,7 @@ static __always_inline void fill_mapping(struct bt_mapping *m, struct task_struc
 {
 	struct image image = own_image(task);
 
-	m->pid = image.pid;
-	m->self_exec_id = image.self_exec_id;
-	m->start_ns = image.start_ns;
+	set_image(m, image);
 	m->uid = BPF_CORE_READ(task, cred, uid.val);
 	m->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	m->in_exec = BPF_CORE_READ_BITFIELD_PROBED(task, in_execve);

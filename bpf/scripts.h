@@ -77,9 +77,7 @@ static __always_inline void tell_script(struct script_scratch *s, struct task_st
 	struct path path;
 
 	number_record(&s->told.record, BT_SCRIPT_READ, RING_CODE);
-	s->told.pid = image.pid;
-	s->told.self_exec_id = image.self_exec_id;
-	s->told.start_ns = image.start_ns;
+	set_image(&s->told, image);
 	s->told.fd = fd;
 	s->told.opened = is_opened;
 	describe_file(file, &s->told.file);
