@@ -60,7 +60,13 @@ async function hashAll(paths: readonly string[], sizes: readonly number[]) {
   const readSome = async () => {
     const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-      const { failure } = await hashDescriptor(next.fd, next.size, [], chunk, () => false);
+      const { failure } = await hashDescriptor(
+        next.fd,
+        next.size,
+        { extras: [], isProgram: false },
+        chunk,
+        () => false,
+      );
       closeSync(next.fd);
       if (failure !== '') throw new Error('a file could not be hashed');
     }

@@ -8,7 +8,8 @@ import type { DigestReason, DigestSource } from '@bintrail/schemas/digest-words.
 import { flagBit } from '@bintrail/schemas/flags.ts';
 import { isNativeHead, readHead, readOwnHead } from './elf-head.ts';
 import { type FileState, identityKey } from './file-identity.ts';
-import { CHUNK_BYTES, type Extra, type HashAnswer, hashBytes, hashDescriptor } from './hashing.ts';
+import { CHUNK_BYTES, type Extra, type HashAnswer, hashBytes, hashDescriptor, type Wanted } from './hashing.ts';
+import type { Family } from './interpreters.ts';
 import type { NamesFile } from './named-file.ts';
 import { isCacheable, isReplaceable, type Reading } from './reading.ts';
 import { createReadingQueue, type ReadingQueue } from './reading-queue.ts';
@@ -19,10 +20,13 @@ export type Sighted = { readonly pid: number; readonly state: FileState; readonl
 /** A descriptor somebody else opened: how, what it shows, under which path, and whose file it is (Reading). */
 export type Opened = Pick<Job, 'source' | 'state' | 'path' | 'openedBy'>;
 
-/** What others get to know: a reading begins, and ends; a file that is no program of this machine was opened. */
+/**
+ * What others get to know: a reading begins, and ends, with what its bytes say they are an interpreter of; a file that is no
+ * program of this machine was opened.
+ */
 export type Told =
   | { readonly kind: 'begun'; readonly id: number; readonly state: FileState; readonly openedBy: number }
-  | { readonly kind: 'read'; readonly id: number; readonly reading: Reading }
+  | { readonly kind: 'read'; readonly id: number; readonly reading: Reading; readonly interpreter: Family | undefined }
   | { readonly kind: 'script'; readonly sighted: Sighted };
 
 export type Descriptors = {
@@ -166,7 +170,7 @@ function start(state: State, job: Job): void {
   const bytes = state.queue.mayRead() && state.options.readCached(job.fd, Number(job.state.size), job.state.fs_magic);
   if (bytes) {
     state.queue.spend(bytes.length);
-    conclude(state, job, hashBytes(bytes, extrasOf(job, state.options)));
+    conclude(state, job, hashBytes(bytes, wantedOf(job, state.options)));
     return;
   }
   job.startedNs = 0n;
@@ -186,14 +190,19 @@ function extrasOf({ path, state }: Job, { namesFile }: DescriptorOptions): reado
   return PACKAGED.test(path) ? ['md5'] : [];
 }
 
-function finish(state: State, job: Job, result: Reading): void {
+/** What only mappings show are libraries. */
+function wantedOf(job: Job, options: DescriptorOptions): Wanted {
+  return { extras: extrasOf(job, options), isProgram: job.source !== 'map_files' };
+}
+
+function finish(state: State, job: Job, result: Reading, interpreter?: Family): void {
   if (job.done) return;
   job.done = true;
   state.held.delete(job);
   if (state.underWay.get(job.identity) === job) state.underWay.delete(job.identity);
   state.queue.remove(job);
   closeSync(job.fd);
-  state.options.tell({ kind: 'read', id: job.id, reading: result });
+  state.options.tell({ kind: 'read', id: job.id, reading: result, interpreter });
 }
 
 function release(state: State, job: Job, reason: DigestReason): void {
@@ -235,14 +244,14 @@ async function readJob(state: State, job: Job, chunk: Buffer): Promise<void> {
   const answer = await hashDescriptor(
     job.fd,
     Number(job.state.size),
-    extrasOf(job, state.options),
+    wantedOf(job, state.options),
     chunk,
     () => job.done,
   );
   if (!job.done) conclude(state, job, answer);
 }
 
-function conclude(state: State, job: Job, { failure, sha256, md5, sha1 }: HashAnswer): void {
+function conclude(state: State, job: Job, { failure, sha256, md5, sha1, interpreter }: HashAnswer): void {
   const { options } = state;
   if (failure !== '') {
     finish(state, job, failedReading(job, failure));
@@ -256,7 +265,7 @@ function conclude(state: State, job: Job, { failure, sha256, md5, sha1 }: HashAn
   state.queue.wasRead(before);
   if (isCacheable(result, options.tickNs)) state.known.set(job.identity, true);
   else if (job.isNative) options.silence(job.fd, false);
-  finish(state, job, result);
+  finish(state, job, result, interpreter);
 }
 
 function failedReading({ source, state, startedNs, openedBy }: Job, failure: DigestReason): Reading {

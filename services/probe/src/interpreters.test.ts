@@ -71,6 +71,24 @@ test('what is weakly known, or other bytes, makes no interpreter of a package', 
   assert.deepEqual(named, []);
 });
 
+test('what its bytes say holds where no package knows better, and for every copy', () => {
+  const { interpreters, named } = open();
+  const nobodys = { ...BASH, package: '', package_match: '', digest_strength: 'racy' };
+  interpreters.learn(FILE, nobodys);
+  interpreters.recognise(BASH.sha256, 'python');
+  interpreters.learn({ ...FILE, ino: 30n }, { ...BASH, package: 'dpkg:editor:amd64' });
+  assert.deepEqual(named, [], 'an editor may embed one');
+  interpreters.learn({ ...FILE, ino: 31n }, { ...BASH, package: 'dpkg:editor:amd64', package_match: 'claimed' });
+  interpreters.learn({ ...FILE, ino: 32n }, nobodys);
+  interpreters.learn({ ...FILE, ino: 33n }, { ...nobodys, sha256: 'c'.repeat(32) });
+  assert.deepEqual(named, [
+    [31n, 'python'],
+    [32n, 'python'],
+  ]);
+  interpreters.learn({ ...FILE, ino: 34n }, BASH);
+  assert.deepEqual(named.at(-1), [34n, 'shell'], 'its package says what it is');
+});
+
 test('the oldest is forgotten by the kernel too', () => {
   const { interpreters, named } = open();
   for (let ino = 1n; ino <= 4_097n; ino++) interpreters.learn({ ...FILE, ino }, BASH);

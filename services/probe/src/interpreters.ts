@@ -1,6 +1,6 @@
 /**
- * Which programs are interpreters: by the package that owns their bytes, or by being the same bytes elsewhere; never by a
- * name that anybody may give a file. The kernel side tells of execs of those that are named to it.
+ * Which programs are interpreters: by the package that owns their bytes, or by being the same bytes elsewhere, and those of
+ * no package by what their bytes say; never by a name that anybody may give a file. The kernel side tells of execs of those that are named to it.
  */
 import { createLru } from '@bintrail/runtime/lru.ts';
 import { type DigestStrength, STRONG } from '@bintrail/schemas/digest-words.ts';
@@ -40,6 +40,8 @@ export type Known = {
 };
 
 export type Interpreters = {
+  /** Takes in what the bytes of this digest say they are. */
+  readonly recognise: (sha256: string, family: Family) => void;
   /** Takes in what was found out about a program; it is an interpreter from then on, or none. */
   readonly learn: (file: FileState, known: Known) => void;
   /** When this very state of a file was named to the kernel; undefined for what is no interpreter. */
@@ -57,15 +59,18 @@ const MAX_NAMED = 4_096;
 const MAX_PROGRAMS = 4_096;
 
 export function createInterpreters({ name, nowNs }: InterpretersOptions): Interpreters {
-  const programs = createLru<string, Family>(MAX_PROGRAMS);
+  const packaged = createLru<string, Family>(MAX_PROGRAMS);
+  const marked = createLru<string, Family>(MAX_PROGRAMS);
   /** Oldest first. */
   const named = new Map<string, { readonly file: FileState; readonly family: Family; readonly atNs: bigint }>();
 
   const learn: Interpreters['learn'] = (file, { sha256, digest_strength, package: owner, package_match }) => {
     const isStrong = STRONG.includes(digest_strength as DigestStrength);
     const ofPackage = isStrong ? familyOfPackage(owner, package_match) : undefined;
-    if (ofPackage !== undefined) programs.set(sha256, ofPackage);
-    const family = sha256 === '' ? undefined : programs.touch(sha256);
+    if (ofPackage !== undefined) packaged.set(sha256, ofPackage);
+    // A package that is known better knows what it holds: it may embed an interpreter, and be none.
+    const isOthers = isStrong && package_match === 'match';
+    const family = packaged.touch(sha256) ?? (isOthers ? undefined : marked.touch(sha256));
     const key = identityKey(file);
     if (family === undefined || named.has(key)) return;
     if (named.size === MAX_NAMED) {
@@ -77,6 +82,7 @@ export function createInterpreters({ name, nowNs }: InterpretersOptions): Interp
     named.set(key, { file, family, atNs: nowNs() });
   };
   return {
+    recognise: marked.set,
     learn,
     namedAtNs: (file) => named.get(identityKey(file))?.atNs,
     familyOf: (file) => named.get(identityKey(file))?.family,

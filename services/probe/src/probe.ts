@@ -129,7 +129,12 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const reader: Reader = startReader({
     ...{ libc, bpf, fanotifyFd: fanotify.fd, tickNs: clock.tickNs },
     ...{ maxFileBytes: options.maxFileBytes, maxBytesPerS: options.maxHashBytesPerS },
-    onTold: (told) => (told.kind === 'script' ? opened.remember(told.sighted) : pipeline.tell(told)),
+    onTold: (told) => {
+      if (told.kind === 'script') return opened.remember(told.sighted);
+      // Before the reading is used: whoever asks what the program is finds it.
+      if (told.kind === 'read' && told.interpreter) interpreters.recognise(told.reading.sha256, told.interpreter);
+      pipeline.tell(told);
+    },
     onFatal: failure.reject,
   });
   const pipeline = createDigestPipeline({

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
+  appendFileSync,
   chmodSync,
   closeSync,
   copyFileSync,
@@ -199,6 +200,32 @@ test('a copy under another name is known by its digest: by its arguments at firs
     [isUnread(folder) ? 'opened' : 'read', digests[1], copy],
   );
 });
+
+for (const [original, end] of [
+  ['/bin/bash', '.sh'],
+  ['/bin/busybox', '.sh'],
+  ['/usr/bin/python3', '.py'],
+  ['/usr/bin/perl', '.pl'],
+] as const) {
+  test(`an interpreter of no package is known by its own bytes: ${original}`, {
+    skip: skip || missing(original),
+    timeout: 30_000,
+  }, async () => {
+    const own = at(`own-${end.slice(1)}-${original.length}`);
+    copyFileSync(original, own);
+    appendFileSync(own, 'other bytes than any package has');
+    const scripts = [1, 2].map((n) => at(`own-${original.length}-${n}${end}`));
+    const digests = scripts.map((path) => write(path, end === '.sh' ? ':' : '1;'));
+    const later = end === '.sh' ? 'opened' : 'named';
+    await settled();
+    for (const [n, path] of scripts.entries()) {
+      const pid = await runToEnd(own, original === '/bin/busybox' ? ['sh', path] : [path]);
+      const row = await scriptAt(path, (each) => each.pid === pid);
+      assert.deepEqual([row.sha256, row.parent_path], [digests[n], own]);
+      assert.equal(row.script_evidence, n === 0 ? 'named' : isUnread(folder) ? later : 'read');
+    }
+  });
+}
 
 test('a link to a script is followed, as far as its arguments tell', { skip, timeout: 30_000 }, async () => {
   const [target, link] = [at('target.sh'), at('link')];
