@@ -11,7 +11,7 @@ import type { Message } from '@bintrail/runtime/bus.ts';
 import { oneOf, optional, readConfig, required, setting, sizeBytes, text } from '@bintrail/runtime/config.ts';
 import { SetupError } from '@bintrail/runtime/errors.ts';
 import { createLog, type Log } from '@bintrail/runtime/log.ts';
-import { type Host, type Part, runService } from '@bintrail/runtime/service.ts';
+import type { Host, Part } from '@bintrail/runtime/service.ts';
 import { createShutdown, type Shutdown } from '@bintrail/runtime/shutdown.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { COMPACTED_TOPICS, TOPICS } from '@bintrail/schemas/topics.ts';
@@ -38,6 +38,8 @@ const CENSUS_OBJECT = fileURLToPath(new URL('../../../bpf/build/census.bpf.o', i
 const ALIVE_EVERY_MS = 5_000;
 
 if (process.env.KAFKA_BROKERS) {
+  // Kafka's client and the metrics are 12 MB that a probe on one machine need not have.
+  const { runService } = await import('@bintrail/runtime/service.ts');
   await runService({ name: 'probe', opsPort: 7075, topic: TOPICS.events }, async (host) => {
     endWithSupervisor(host.shutdown);
     const outbox = await openFile(host);

@@ -6,9 +6,9 @@ import { drainRing, type RingPages } from './ring.ts';
 const SIZE_BYTES = 4_096;
 const [BUSY, DISCARDED] = [0x8000_0000, 0x4000_0000];
 
-/** A ring in memory that is there twice in a row, as the kernel maps it, and who writes to it. */
+/** A ring in memory, and who writes to it. */
 function openMemory(position: number) {
-  const data = new Uint8Array(2 * SIZE_BYTES);
+  const data = new Uint8Array(SIZE_BYTES);
   const words = new Uint32Array(data.buffer);
   const pages: RingPages = {
     ...{ consumerPosition: BigUint64Array.of(BigInt(position)), producerPosition: BigUint64Array.of(BigInt(position)) },
@@ -17,11 +17,7 @@ function openMemory(position: number) {
   let at = position;
   const produce = (fill: number, length: number, flags = 0): number => {
     const offset = at % SIZE_BYTES;
-    const put = (index: number, value: number) => {
-      data[index % SIZE_BYTES] = value;
-      data[(index % SIZE_BYTES) + SIZE_BYTES] = value;
-    };
-    for (let index = 0; index < length; index++) put(offset + 8 + index, fill);
+    for (let index = 0; index < length; index++) data[(offset + 8 + index) % SIZE_BYTES] = fill;
     setHeader(offset, length, flags);
     at += Math.ceil((length + 8) / 8) * 8;
     pages.producerPosition[0] = BigInt(at);
@@ -29,7 +25,6 @@ function openMemory(position: number) {
   };
   const setHeader = (offset: number, length: number, flags: number) => {
     words[offset / 4] = length | flags;
-    words[(offset + SIZE_BYTES) / 4] = length | flags;
   };
   return { pages, produce, setHeader };
 }

@@ -1,7 +1,7 @@
 /**
  * Reads a BPF ring buffer from JavaScript. Layout and protocol: kernel Documentation/bpf/ringbuf.rst. The consumer
- * position is one writable page; the producer position and the data, mapped twice in a row, follow read-only, so a
- * record that wraps is contiguous.
+ * position is one writable page; the producer position and the data follow read-only. The data could be had twice in a
+ * row, so that what wraps is contiguous, but then every page of it counts twice as memory of this process.
  */
 import {
   isMapFailed,
@@ -32,8 +32,8 @@ const HEADER_BYTES = 8;
 /** Maps the ring of this map descriptor. `sizeBytes` is its max_entries: a power of two of whole pages. */
 export function openRing(libc: Libc, mapFd: number, sizeBytes: number, pageBytes = 4096): Ring {
   const consumer = map(libc, pageBytes, PROT_READ | PROT_WRITE, mapFd, 0);
-  const producer = map(libc, pageBytes + 2 * sizeBytes, PROT_READ, mapFd, pageBytes);
-  const memory = viewMemory(producer, pageBytes + 2 * sizeBytes);
+  const producer = map(libc, pageBytes + sizeBytes, PROT_READ, mapFd, pageBytes);
+  const memory = viewMemory(producer, pageBytes + sizeBytes);
   const pages: RingPages = {
     consumerPosition: new BigUint64Array(viewMemory(consumer, 8)),
     producerPosition: new BigUint64Array(memory, 0, 1),
@@ -42,7 +42,7 @@ export function openRing(libc: Libc, mapFd: number, sizeBytes: number, pageBytes
   };
   const close = () => {
     libc.munmap(consumer, pageBytes);
-    libc.munmap(producer, pageBytes + 2 * sizeBytes);
+    libc.munmap(producer, pageBytes + sizeBytes);
   };
   const { consumerPosition, producerPosition } = pages;
   const backlogBytes = () => Number(producerPosition[0]! - consumerPosition[0]!);
@@ -53,7 +53,7 @@ export function openRing(libc: Libc, mapFd: number, sizeBytes: number, pageBytes
   return { drain, backlogBytes, close };
 }
 
-/** A ring's memory; `data` is twice `sizeBytes` long. */
+/** A ring's memory; `data` is `sizeBytes` long. */
 export type RingPages = {
   readonly consumerPosition: BigUint64Array<ArrayBuffer>;
   readonly producerPosition: BigUint64Array<ArrayBuffer>;
@@ -74,7 +74,7 @@ export function drainRing(pages: RingPages, into: RecordBuffer): number {
   const room = into.bytes.length - into.usedBytes;
   let taken = 0;
   while (taken < produced && into.count < into.starts.length) {
-    const header = Atomics.load(headers, (from + taken) / 4);
+    const header = Atomics.load(headers, ((from + taken) & (sizeBytes - 1)) / 4);
     if (header & BUSY) break;
     const length = header & LENGTH_MASK;
     const end = taken + Math.ceil((length + HEADER_BYTES) / 8) * 8;
@@ -86,7 +86,9 @@ export function drainRing(pages: RingPages, into: RecordBuffer): number {
     }
     taken = end;
   }
-  into.bytes.set(data.subarray(from, from + taken), into.usedBytes);
+  const toEnd = Math.min(taken, sizeBytes - from);
+  into.bytes.set(data.subarray(from, from + toEnd), into.usedBytes);
+  into.bytes.set(data.subarray(0, taken - toEnd), into.usedBytes + toEnd);
   into.usedBytes += taken;
   Atomics.store(consumerPosition, 0, BigInt(position + taken));
   return taken;
