@@ -6,7 +6,7 @@ import { before, describe } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 /** These choose the family themselves, or are the same in both: the best there is stands for them. */
-const ONCE = /\/(?:alive|cgroups|descriptors|hooks|known-programs|limits|loads|overlay|verified)\.test\.ts$/;
+const ONCE = /\/(?:alive|cgroups|descriptors|hooks|known-programs|limits|loads|overlay|scripts|verified)\.test\.ts$/;
 const files = process.argv.slice(2);
 // Of descriptors.test.ts: a fifth of what it does elsewhere, as every instruction is translated here.
 process.env.BINTRAIL_COPIES = '40';
