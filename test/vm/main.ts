@@ -16,7 +16,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 /** Of the kernel ring: what may differ between kernels and families of hooks. Others run by hand: they take minutes. */
-const FILES = ['verified', 'hooks', 'cgroups', 'loads', 'overlay', 'exec', 'changes'].map(
+const FILES = ['verified', 'hooks', 'cgroups', 'loads', 'overlay', 'exec', 'changes', 'scripts'].map(
   (name) => `test/src/kernel/${name}.test.ts`,
 );
 
