@@ -68,9 +68,8 @@ export type Podman = {
   readonly close: () => Promise<void>;
 };
 
-/** Apart from whatever else podman runs on this host: store, locks and settings lie in a folder of their own. */
-export async function openPodman(): Promise<Podman> {
-  const folder = mkdtempSync(join(tmpdir(), 'bt-pod-'));
+/** Apart from whatever else podman runs on this host: store, locks and settings lie in a folder of their own, which is empty. */
+export async function openPodman(folder = mkdtempSync(join(tmpdir(), 'bt-pod-'))): Promise<Podman> {
   const env = {
     ...process.env,
     CONTAINERS_CONF: join(folder, 'containers.conf'),

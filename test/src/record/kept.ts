@@ -27,6 +27,7 @@ export function keptMessages(batches: readonly Batch[], rootPids: ReadonlySet<nu
   const isOfScenario = scenarioFilter(all, rootPids);
   const sent = all
     .map(({ type, rows }) => ({ type, rows: rows.filter((row) => row.pid === undefined || isOfScenario(row)) }))
+    .map(withoutForeignContainers)
     .filter(({ rows }) => rows.length > 0);
   renumber(sent);
   for (const row of sent.flatMap(({ rows }) => rows))
@@ -38,6 +39,13 @@ export function keptMessages(batches: readonly Batch[], rootPids: ReadonlySet<nu
   }
   const header = { node: SAMPLE_NODE, boot: SAMPLE_BOOT, probeEpoch: batches[0]!.probeEpoch };
   return sent.map(({ type, rows }, batchSeq) => encodeBatch(EVENTS[type], { ...header, batchSeq }, rows as never));
+}
+
+/** Of containers those in which something of the scenario ran. */
+function withoutForeignContainers({ type, rows }: Sent, _index: number, sent: readonly Sent[]): Sent {
+  if (type !== 'container') return { type, rows };
+  const own = new Set(sent.flatMap((one) => (one.type === 'exec' ? one.rows : [])).map((row) => row.container_id));
+  return { type, rows: rows.filter((row) => own.has(row.container_id!)) };
 }
 
 const NO_WRITER = { writer_pid: 0, writer_start_ns: 0n, writer_self_exec_id: 0, written_ns: 0n, writer_path: '' };
@@ -86,7 +94,11 @@ function renumber(sent: readonly Sent[]): void {
 function recount(loss: AnyRow, sent: readonly Sent[]): void {
   if (loss.place !== 'ring') return;
   const rows = sent.flatMap(({ type, rows }) => (type === loss.event_type ? rows : []));
-  const seen = rows.filter((row) => row.cpu === loss.cpu && !isSnapshot(row) && BigInt(row.ts!) <= BigInt(loss.ts!));
+  // What a load was made of was numbered on a CPU, which it does not say: the first stands for all. No script is one.
+  const seen = rows.filter(
+    (row) =>
+      (row.cpu ?? 0) === loss.cpu && row.role !== 'script' && !isSnapshot(row) && BigInt(row.ts!) <= BigInt(loss.ts!),
+  );
   loss.seen = BigInt(seen.length);
   loss.sent = loss.seen;
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, chownSync, cpSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { openPodman, servePodman, TOOL, whyNoContainers } from '../containers/podman-kit.ts';
 import { run } from '../kernel/probe-kit.ts';
 import { makeCgroups, makeFolder, openShell, type Shell } from './host-stage.ts';
 
@@ -18,8 +19,18 @@ const WORKLOADS = {
   cron: { cgroup: 'system.slice/cron.service', uid: 0, folder: '.' },
   upgrade: { cgroup: 'system.slice/apt-daily-upgrade.service', uid: 0, folder: '.' },
   container: { cgroup: `docker/${CONTAINER}`, uid: 0, folder: 'app' },
+  till: { cgroup: 'system.slice/till.service', uid: 0, folder: '.' },
 } as const;
 type Workload = keyof typeof WORKLOADS;
+
+const PODMAN_FOLDER = join(FOLDER, 'podman');
+const PODMAN = [
+  `CONTAINERS_CONF=${join(PODMAN_FOLDER, 'containers.conf')}`,
+  `CONTAINERS_STORAGE_CONF=${join(PODMAN_FOLDER, 'storage.conf')} podman`,
+].join(' ');
+const IMAGE = 'till';
+/** What the container runs: a script of its image, which drops a program and runs that. */
+const TILL = `cp ${TOOL} /tmp/busybox-update\necho >> /tmp/busybox-update\nsleep 1\n/tmp/busybox-update true\n`;
 
 /** The password is there to be redacted: it is nowhere in the sample. */
 export const SECRET = 'hunter2-of-the-sample';
@@ -31,11 +42,15 @@ const STEPS: readonly (readonly [Workload, string])[] = [
   ['deploy', "perl -e 'print 6 * 7'"],
   // A script nobody approved, which runs packaged programs only.
   ['cron', `${FOLDER}/backup.sh`],
+  // One that an interpreter opens by itself.
+  ['deploy', 'sh tidy.sh'],
   // Built here a moment ago, by hand: nobody approved it. Its password stays out of every record.
   ['deploy', 'cc -O1 -o report report.c'],
   ['deploy', `./report --month 10 --db-password ${SECRET}`],
   ['deploy', './report --month 11'],
   ['container', './shop --port 8080'],
+  // A library that its user brings along.
+  ['deploy', 'cc -O1 -shared -fPIC -o libtrace.so trace.c; sleep 1; LD_PRELOAD=./libtrace.so id'],
   // An upgrade: the same path, other bytes, both explained by the package.
   ['upgrade', `dpkg --install ${FOLDER}/${PACKAGE}_1.1.0.deb`],
   ['cron', `${PACKAGE} --once`],
@@ -46,6 +61,8 @@ const STEPS: readonly (readonly [Workload, string])[] = [
   ['cron', 'cp tools/dropper /tmp/bintrail-sample/update; sleep 1; /tmp/bintrail-sample/update --now'],
   // A payload that never was a file, started by a program of the container.
   ['container', './shop --payload ../tools/payload'],
+  // A real container, whose script drops a program and runs it.
+  ['till', `${PODMAN} run --rm --name till localhost/bintrail-${IMAGE}:1 sh /srv/till.sh`],
   // A program too large to be hashed.
   ['cron', 'tools/bundle'],
   // A file of a package, overwritten in place.
@@ -83,22 +100,29 @@ const PROGRAMS: Record<string, string> = {
 export type Scenario = {
   /** The shells everything starts from. */
   readonly rootPids: ReadonlySet<number>;
+  /** Podman's API, which knows the container. */
+  readonly podmanSocket: string;
   readonly play: () => Promise<void>;
   /** Takes everything back. */
   readonly cleanUp: () => Promise<void>;
 };
 
+type Undo = () => void | Promise<void>;
+
 export async function prepareScenario(): Promise<Scenario> {
   if ((await run('dpkg', ['--status', PACKAGE]).catch(() => undefined)) !== undefined) {
     throw new Error(`a package ${PACKAGE} is installed here: record on a host without it`);
   }
-  const undo: (() => void | Promise<void>)[] = [];
+  const why = whyNoContainers();
+  if (why !== undefined) throw new Error(why);
+  const undo: Undo[] = [];
   const cleanUp = async () => {
     for (let next = undo.pop(); next !== undefined; next = undo.pop()) await next();
   };
   try {
     undo.push(makeFolder(FOLDER));
     await buildFiles();
+    const podmanSocket = await openContainers(undo);
     undo.push(async () => void (await run('dpkg', ['--purge', PACKAGE])));
     await run('dpkg', ['--install', join(FOLDER, `${PACKAGE}_1.0.0.deb`)]);
     undo.push(makeCgroups(Object.values(WORKLOADS).map(({ cgroup }) => cgroup)));
@@ -114,11 +138,25 @@ export async function prepareScenario(): Promise<Scenario> {
         await shells.get(workload)!.run(commandLine);
       }
     };
-    return { rootPids: new Set([...shells.values()].map(({ pid }) => pid)), play, cleanUp };
+    return { rootPids: new Set([...shells.values()].map(({ pid }) => pid)), podmanSocket, play, cleanUp };
   } catch (error) {
     await cleanUp();
     throw error;
   }
+}
+
+/** Podman with an image for the container; returns the socket of its API. */
+async function openContainers(undo: Undo[]): Promise<string> {
+  mkdirSync(PODMAN_FOLDER);
+  const podman = await openPodman(PODMAN_FOLDER);
+  undo.push(podman.close);
+  await podman.importImage(IMAGE, '', (root) => {
+    mkdirSync(join(root, 'srv'));
+    writeFileSync(join(root, 'srv/till.sh'), TILL);
+  });
+  const { socket, close } = await servePodman(podman);
+  undo.push(close);
+  return socket;
 }
 
 async function buildFiles(): Promise<void> {
@@ -126,6 +164,8 @@ async function buildFiles(): Promise<void> {
   for (const [path, source] of Object.entries(PROGRAMS)) await compile(join(FOLDER, path), source);
   truncateSync(join(FOLDER, 'tools/bundle'), MAX_FILE_BYTES + 1);
   writeFileSync(join(FOLDER, 'home/report.c'), says('a report'));
+  writeFileSync(join(FOLDER, 'home/trace.c'), 'int traced;\n');
+  writeFileSync(join(FOLDER, 'home/tidy.sh'), 'rm -f report.o; ls\n');
   chownSync(join(FOLDER, 'home'), DEPLOY_UID, DEPLOY_UID);
   writeFileSync(join(FOLDER, 'backup.sh'), `#!/bin/sh\ntar -C ${FOLDER} -cf - home | gzip > ${FOLDER}/home.tgz\n`);
   chmodSync(join(FOLDER, 'backup.sh'), 0o755);
