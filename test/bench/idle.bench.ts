@@ -60,7 +60,7 @@ async function run(): Promise<Figure[]> {
 
 const BARE = 'a bare Node process';
 const WHY_IDLE_MB =
-  "55 MB are Node's own program text, some 80 MB the two rings of 32 and 8 MiB, which are mapped twice and counted so, 25 MB the package index and what reading it " +
+  "55 MB are Node's own program text, 42 MB the two rings of 32 and 8 MiB, 25 MB the package index and what reading it " +
   'left behind, 12 MB the thread that reads fanotify and hashes.';
 const WHY_STORM_MB = `${WHY_IDLE_MB} The rest is the heap's young generation and rows on their way.`;
 
