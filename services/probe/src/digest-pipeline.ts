@@ -57,10 +57,10 @@ type Job = {
 
 const CACHE_ENTRIES = 65_536;
 /**
- * Readings too weak to cache still answer for the execs whose events are just arriving: twice as many as may be waiting
- * in the probe's loop (RING_BATCH).
+ * Readings too weak to cache still answer for the execs whose events are still to come: about as many as wait in the ring
+ * of execs when it is full, since the reader may be that far ahead of the probe's loop.
  */
-const RECENT_ENTRIES = 16_384;
+const RECENT_ENTRIES = 65_536;
 const RECENT_NS = 5_000_000_000n;
 
 export function createDigestPipeline(options: PipelineOptions): DigestPipeline {
