@@ -5,6 +5,7 @@
 import { createLru } from '@bintrail/runtime/lru.ts';
 import { createByteBudget } from './byte-budget.ts';
 import { type FileState, inodeKey } from './file-identity.ts';
+import { createLine, type Line } from './line.ts';
 
 type Job = { readonly state: FileState };
 
@@ -15,7 +16,7 @@ export type ReadingQueue<J extends Job> = {
   /** Takes out what is to be read now, which has a reader until `done`; undefined when nothing may be. */
   readonly next: () => J | undefined;
   readonly done: (job: J) => void;
-  /** The oldest of each kind, in the order of the kinds. */
+  /** The oldest of each other filesystem, then of each kind of the root's. */
   readonly oldest: () => J[];
   /** Whether the rate lets something be read now. */
   readonly mayRead: () => boolean;
@@ -40,21 +41,28 @@ const MAX_READING_PER_DEVICE = 2;
 const SEEN_ENTRIES = 65_536;
 
 export function createReadingQueue<J extends Job>({ rootDev, maxBytesPerS }: ReadingQueueOptions): ReadingQueue<J> {
-  const [outside, never, again] = [new Set<J>(), new Set<J>(), new Set<J>()];
-  const queues = [outside, never, again];
+  // By device, and in turns: one whose readers hang must cost the others no look at what waits for them.
+  const outside = new Map<number, Line<J>>();
+  const [never, again] = [createLine<J>(), createLine<J>()];
   const seen = createLru<string, true>(SEEN_ENTRIES);
   const readers = new Map<number, number>();
   const budget = createByteBudget(maxBytesPerS);
   let reading = 0;
 
   const remove = (job: J) => {
-    for (const queue of queues) queue.delete(job);
+    never.remove(job);
+    again.remove(job);
+    const { dev } = job.state;
+    const line = outside.get(dev);
+    if (!line?.remove(job)) return;
+    // To the end of the filesystems: the others' turn comes first.
+    outside.delete(dev);
+    if (line.size() > 0) outside.set(dev, line);
   };
+  const hasRoom = (dev: number) => (readers.get(dev) ?? 0) < MAX_READING_PER_DEVICE;
   const first = (): J | undefined => {
-    for (const queue of queues) {
-      for (const job of queue) if ((readers.get(job.state.dev) ?? 0) < MAX_READING_PER_DEVICE) return job;
-    }
-    return undefined;
+    for (const [dev, line] of outside) if (hasRoom(dev)) return line.first();
+    return hasRoom(rootDev) ? (never.first() ?? again.first()) : undefined;
   };
   let limitedAtMs = Number.NEGATIVE_INFINITY;
   const mayRead = () => {
@@ -78,13 +86,15 @@ export function createReadingQueue<J extends Job>({ rootDev, maxBytesPerS }: Rea
     if (left > 0) readers.set(dev, left);
     else readers.delete(dev);
   };
-  const queueFor = ({ state }: J) => {
-    if (state.dev !== rootDev) return outside;
-    return seen.get(contentKey(state)) === undefined ? never : again;
+  const lineFor = ({ state }: J): Line<J> => {
+    if (state.dev === rootDev) return seen.get(contentKey(state)) === undefined ? never : again;
+    const line = outside.get(state.dev) ?? createLine<J>();
+    outside.set(state.dev, line);
+    return line;
   };
   return {
-    add: (job) => queueFor(job).add(job),
-    oldest: () => queues.flatMap((queue) => queue.values().next().value ?? []),
+    add: (job) => lineFor(job).add(job),
+    oldest: () => [...outside.values(), never, again].flatMap((line) => line.first() ?? []),
     wasRead: (file) => seen.set(contentKey(file), true),
     wasLimited: (ms) => performance.now() - limitedAtMs < ms,
     ...{ remove, next, done, mayRead, spend: budget.spend },

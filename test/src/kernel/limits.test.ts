@@ -99,9 +99,11 @@ test('with a rate to read at, what would have to wait for longer says so', { ski
   const probe = await startProbeApart(at('rated-home'), ['env', `BINTRAIL_HASH_RATE=${RATE / 1024 ** 2}MiB`]);
   for (const path of paths) await run(path, []);
   // Until what could not be read in time was let go, and there is something to spend again.
-  await delay(3_000);
-  const [later] = programs(at('rated-later'), 1);
-  await run(later!, []);
+  const later = programs(at('rated-later'), 5);
+  for (const path of later) {
+    await delay(1_000);
+    await run(path, []);
+  }
   const rows = await probe.stop();
   const words = outcomes(rows, paths);
   assert.ok(
@@ -109,7 +111,8 @@ test('with a rate to read at, what would have to wait for longer says so', { ski
     `${words}`,
   );
   assert.ok(words.includes('digest') && words.includes('rate_limited'), `${words}`);
-  assert.deepEqual(outcomes(rows, [later!]), ['digest'], 'and the probe goes on');
+  // One of them: what else runs on this machine is read at the same rate.
+  assert.ok(outcomes(rows, later).includes('digest'), 'and the probe goes on');
   assert.ok(lostAt(rows, 'hash_queue') > 0n, 'and is counted');
 });
 
