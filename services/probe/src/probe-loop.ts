@@ -26,6 +26,8 @@ import { EPOLLET, EPOLLIN, EPOLLPRI, openWakeup } from './wakeup.ts';
 const SWEEP_MS = 100;
 /** After a bell: many programs that are new ring no more often than this. */
 const RING_AGAIN_MS = 2;
+/** Of a second each. */
+const READER_TRIES = 3;
 const REPORT_MS = 5_000;
 const ALIVE_MS = 60_000;
 /** Longest sleep; every wait also ends when the kernel has something. */
@@ -131,13 +133,22 @@ async function turn(world: World): Promise<void> {
   world.steps?.drain();
   if (arrived.count > 0) intake.takeKnown(arrived, clock.bootOffsetNs());
   if (arrived.count > 0) {
-    if (!(await world.reader.caughtUp())) {
+    if (!(await caughtUp(world))) {
       world.log.warn({}, 'descriptors come late: digests of new files may be missing');
     }
     intake.takeRest(arrived, clock.bootOffsetNs(), clock.nowNs());
   }
   world.bpf.codeRing.drain(arrived);
   if (arrived.count > 0) world.takeCode(arrived, clock.bootOffsetNs(), clock.nowNs());
+}
+
+/** A reader that a storm keeps busy is waited for longer, but not until execs are lost for it. */
+async function caughtUp({ reader, bpf }: World): Promise<boolean> {
+  for (let triesLeft = READER_TRIES; triesLeft > 0; triesLeft--) {
+    if (await reader.caughtUp()) return true;
+    if (!bpf.ring.hasRoom()) return false;
+  }
+  return false;
 }
 
 /**

@@ -34,8 +34,7 @@ const MAX_HELD = 4_096;
 /** Kept free for everything else the probe opens. */
 const RESERVED_DESCRIPTORS = 24;
 const MIN_HELD = 4;
-/** A reader that a storm keeps busy comes; one that hangs must not hold rows back for ever. */
-const CATCH_UP_MS = 3_000;
+const CATCH_UP_MS = 1_000;
 /** include/uapi/asm-generic/resource.h */
 const RLIMIT_NOFILE = 7;
 

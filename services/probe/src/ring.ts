@@ -20,6 +20,8 @@ export type Ring = {
   readonly drain: (into: RecordBuffer) => void;
   /** Bytes produced and not yet consumed. */
   readonly backlogBytes: () => number;
+  /** Whether it is hardly filled: what waits then may wait for a while. */
+  readonly hasRoom: () => boolean;
   readonly close: () => void;
 };
 
@@ -50,7 +52,7 @@ export function openRing(libc: Libc, mapFd: number, sizeBytes: number, pageBytes
     // Once more after the consumer's position has moved: for what came before that the kernel rings no bell.
     while (drainRing(pages, into) > 0);
   };
-  return { drain, backlogBytes, close };
+  return { drain, backlogBytes, hasRoom: () => backlogBytes() < sizeBytes / 4, close };
 }
 
 /** A ring's memory; `data` is `sizeBytes` long. */
