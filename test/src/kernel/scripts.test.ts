@@ -17,10 +17,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isBefore, run, type SeenRow, type Watched, watchKernel, whyNotHere } from './probe-kit.ts';
+import { CASES, type Case } from './script-cases.ts';
 
 const skip = whyNotHere() ?? false;
 const folder = mkdtempSync(join(tmpdir(), 'bintrail-scripts-'));
@@ -64,19 +65,6 @@ const isScript = (row: SeenRow) => row.event === 'load' && row.role === 'script'
 const scriptAt = (path: string, matches: (row: SeenRow) => boolean = () => true) =>
   watched.row('load', (row) => isScript(row) && row.path === path && matches(row));
 
-type Case = {
-  readonly name: string;
-  readonly script: string;
-  readonly text: string;
-  readonly argv: (path: string) => readonly string[];
-  readonly stdin?: true;
-  readonly cwd?: string;
-  readonly parent?: RegExp;
-  readonly evidence?: string;
-  /** Where no read is seen: on tmpfs, and before Linux 6.12. */
-  readonly unread?: string;
-};
-
 function missing(...programs: string[]): string | false {
   const absent = programs.find((program) => !existsSync(program));
   return absent !== undefined && `needs ${absent}`;
@@ -84,54 +72,8 @@ function missing(...programs: string[]): string | false {
 
 const isUnread = (where: string) => where === inMemory || isBefore(6, 12);
 
-const CASES: readonly Case[] = [
-  { name: 'sh x.sh', script: 'a.sh', text: 'true', argv: (path) => ['/bin/sh', path], parent: /\/dash$/ },
-  { name: 'bash x.sh', script: 'b.sh', text: 'true', argv: (path) => ['/bin/bash', path] },
-  { name: 'options before it', script: 'c.sh', text: ':', argv: (path) => ['/bin/bash', '-eo', 'pipefail', path, 'a'] },
-  { name: 'a relative path', script: 'd.sh', text: 'true', argv: () => ['/bin/sh', './d.sh'], cwd: folder },
-  { name: 'bash < x.sh', script: 'e.sh', text: 'true', argv: () => ['/bin/bash'], stdin: true, evidence: 'stdin' },
-  {
-    name: 'sh -s < x.sh',
-    script: 'f.sh',
-    text: ':',
-    argv: () => ['/bin/sh', '-s', 'a'],
-    stdin: true,
-    evidence: 'stdin',
-  },
-  // Reads its site, libraries and compiled modules first.
-  {
-    name: 'python3 x.py',
-    script: 'g.py',
-    text: 'import json',
-    unread: 'named',
-    argv: (path) => ['/usr/bin/python3', path],
-  },
-  {
-    name: 'python3 < x.py',
-    script: 'h.py',
-    text: '1',
-    argv: () => ['/usr/bin/python3'],
-    stdin: true,
-    evidence: 'stdin',
-  },
-  { name: 'perl x.pl', script: 'i.pl', text: '1;', unread: 'named', argv: (path) => ['/usr/bin/perl', '-w', path] },
-  {
-    name: 'busybox sh x.sh',
-
-    script: 'j.sh',
-    text: ':',
-    argv: (path) => ['/bin/busybox', 'sh', path],
-  },
-  {
-    name: 'env python3 x.py',
-    script: 'k.py',
-    text: '1',
-    unread: 'named',
-    argv: (path) => ['/usr/bin/env', '/usr/bin/python3', path],
-  },
-];
-
-function start({ argv, stdin, cwd }: Pick<Case, 'argv' | 'stdin' | 'cwd'>, path: string): ChildProcess {
+function start({ argv, stdin, inFolder }: Case, path: string): ChildProcess {
+  const cwd = inFolder && dirname(path);
   const [program = '', ...args] = argv(path);
   const input = stdin ? openSync(path, 'r') : 'ignore';
   const child = spawn(program, args, { stdio: [input, 'ignore', 'inherit'], cwd, env: { PATH: '/usr/bin:/bin' } });
@@ -147,7 +89,7 @@ for (const readsMuch of [false, true]) {
   }, () => {
     for (const one of CASES.filter(({ unread }) => (unread !== undefined) === readsMuch)) {
       for (const where of [folder, inMemory]) {
-        if (where === inMemory && one.cwd !== undefined) continue;
+        if (where === inMemory && one.inFolder) continue;
         const kind = where === inMemory ? 'tmpfs' : 'disk';
         const why = skip || missing(...one.argv('x').filter((word) => word.startsWith('/')));
         test(`${one.name}, on ${kind}`, { skip: why, timeout: 30_000 }, async () => {
