@@ -14,7 +14,7 @@ export type Extra = 'md5' | 'sha1';
 /** What is asked about the bytes beside SHA-256. */
 export type Wanted = {
   readonly extras: readonly Extra[];
-  /** Of a program: whether it is an interpreter. That takes twice as long as SHA-256 by instructions. */
+  /** Of a program: whether it is an interpreter. That takes as long as SHA-256 by instructions. */
   readonly isProgram: boolean;
 };
 

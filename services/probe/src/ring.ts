@@ -52,7 +52,7 @@ export function openRing(libc: Libc, mapFd: number, sizeBytes: number, pageBytes
     // Once more after the consumer's position has moved: for what came before that the kernel rings no bell.
     while (drainRing(pages, into) > 0);
   };
-  return { drain, backlogBytes, hasRoom: () => backlogBytes() < sizeBytes / 4, close };
+  return { drain, backlogBytes, hasRoom: () => backlogBytes() < sizeBytes / 16, close };
 }
 
 /** A ring's memory; `data` is `sizeBytes` long. */

@@ -94,7 +94,8 @@ export async function openPodman(folder = mkdtempSync(join(tmpdir(), 'bt-pod-'))
     shell: (script, ...options) => podman('run', '--rm', ...options, image, '/bin/sh', '-c', script),
     close: async () => {
       await podman('rm', '--all', '--force', '--time', '0');
-      await run('umount', ['--lazy', join(folder, 'root/overlay')]).catch(() => {});
+      // As often as podman mounted it: several that start at once each do.
+      await run('sh', ['-c', 'while umount --lazy "$1" 2>&1; do :; done', 'sh', join(folder, 'root/overlay')]);
       rmSync(folder, { recursive: true, force: true });
     },
   };
