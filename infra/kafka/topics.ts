@@ -11,7 +11,7 @@ import { RETENTION_MS, topicShapes } from '@bintrail/schemas/topics.ts';
 
 try {
   const config = readConfig(process.env, {
-    /** Twelve divide evenly among 2, 3, 4, 6 and 12 copies. */
+    /** Each makes plans of its own, which cost the store; four divide evenly among 2 and 4 copies. */
     partitions: setting('KAFKA_PARTITIONS', integer({ min: 1, max: 1_000 }), 4),
     /** A week: longer than any outage somebody sleeps through, and what ClickHouse remembers of insert tokens. */
     retentionMs: setting('KAFKA_RETENTION', durationMs, RETENTION_MS),

@@ -1,6 +1,6 @@
 /**
- * Interpreters that no package owns (pyenv's Python, a Node.js in /opt, the busybox of an image) by what their own bytes say.
- * Whoever builds the mark into another program makes more visible, not less; one that lacks it stays unknown.
+ * Interpreters that no package owns (pyenv's Python, a Node.js in /opt, the busybox of an image) by what their own bytes
+ * say. Whoever builds the mark into another program makes more visible, not less; one that lacks it stays unknown.
  */
 import type { Family } from './interpreters.ts';
 

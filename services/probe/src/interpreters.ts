@@ -1,6 +1,7 @@
 /**
  * Which programs are interpreters: by the package that owns their bytes, or by being the same bytes elsewhere, and those of
- * no package by what their bytes say; never by a name that anybody may give a file. The kernel side tells of execs of those that are named to it.
+ * no package by what their bytes say; never by a name that anybody may give a file. The kernel side tells of execs of those
+ * that are named to it.
  */
 import { createLru } from '@bintrail/runtime/lru.ts';
 import { type DigestStrength, STRONG } from '@bintrail/schemas/digest-words.ts';

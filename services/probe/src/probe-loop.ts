@@ -26,7 +26,7 @@ import { EPOLLET, EPOLLIN, EPOLLPRI, openWakeup } from './wakeup.ts';
 const SWEEP_MS = 100;
 /** After a bell: many programs that are new ring no more often than this. */
 const RING_AGAIN_MS = 2;
-/** Of a second each. */
+/** How often the reader is waited for, a second each (reader.ts). */
 const READER_TRIES = 3;
 const REPORT_MS = 5_000;
 const ALIVE_MS = 60_000;
@@ -124,8 +124,9 @@ function createSweeper({ observer, clock }: World): { arm: () => void; stop: () 
 }
 
 /**
- * One round: the ring of execs first, then the descriptors, then the ring for code. A file is handed over before its exec is announced, so once the queue
- * was seen empty every exec read before has its descriptor. Execs that need none go on at once.
+ * One round: the ring of execs first, then the descriptors, then the ring for code. A file is handed over before its exec
+ * is announced, so once the queue was seen empty every exec read before has its descriptor. Execs that need none go on at
+ * once.
  */
 async function turn(world: World): Promise<void> {
   const { clock, intake, arrived } = world;
