@@ -108,8 +108,8 @@ test('two containers that share an image: each of its files is read once', { ski
     return watched.rows().filter((row) => row.event === 'exec' && row.container_id === id && row.path === TOOL);
   };
   const [first, second] = [await rowsOf('one'), await rowsOf('two')];
-  // On a busy machine the record may come before what fanotify handed over.
-  assert.ok(['held', 'exe'].includes(first[0]!.digest_source), first[0]!.digest_source);
+  // On a busy machine the record may come before what fanotify handed over, or after it was begun to be read.
+  assert.ok(['held', 'cache', 'exe'].includes(first[0]!.digest_source), first[0]!.digest_source);
   assert.deepEqual(
     second.map(({ digest_source }) => digest_source),
     ['cache', 'cache'],
