@@ -113,19 +113,21 @@ export async function storedExecs(store: Store, folder: string): Promise<StoredE
   }));
 }
 
-// Raw rows with their late digests in place, and what each roll-up made of them; a key is here if the two disagree.
+// Raw rows with their late digests in place, and what each roll-up made of them; a key is here if the two disagree. Some may
+// be of containers that others start on this machine meanwhile.
 const ROLLED_UP = `
 WITH late AS (
   SELECT node, boot, pid, start_ns, self_exec_id, role, path, event_ts AS ts, 1 AS resolved, any(sha256) AS sha, any(digest_reason) AS why
   FROM digest_events GROUP BY node, boot, pid, start_ns, self_exec_id, role, path, ts
 ), ran AS (
-  SELECT node, boot, pid, start_ns, self_exec_id, 'exec' AS role, path, ts, sha256, digest_reason, 1 AS n FROM exec_events
+  SELECT node, boot, pid, start_ns, self_exec_id, 'exec' AS role, path, ts, sha256, digest_reason, flags, 1 AS n FROM exec_events
   WHERE NOT bitTest(flags, 6)
   UNION ALL
-  SELECT node, boot, pid, start_ns, self_exec_id, role, path, ts, sha256, digest_reason, 1 + repeats FROM load_events
+  SELECT node, boot, pid, start_ns, self_exec_id, role, path, ts, sha256, digest_reason, flags, 1 + repeats FROM load_events
   WHERE NOT bitTest(flags, 6)
 ), final AS (
-  SELECT path, role, node, n, if(digest_reason = 'pending' AND resolved, sha, sha256) AS digest,
+  SELECT path, if(bitTest(flags, 16), 'setup', ran.role) AS role, node, n,
+    if(digest_reason = 'pending' AND resolved, sha, sha256) AS digest,
     if(digest_reason = 'pending' AND resolved, why, digest_reason) AS reason
   FROM ran LEFT JOIN late USING (node, boot, pid, start_ns, self_exec_id, role, path, ts)
 )
