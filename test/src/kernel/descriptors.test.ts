@@ -64,6 +64,18 @@ function program(name: string, trailer: string): string {
   return at(name);
 }
 
+/** Until the probe has seen the change of mounts: a program that runs there is handed over. */
+async function marked(mountPoint: string): Promise<void> {
+  const path = join(mountPoint, 'tried');
+  for (let tries = 0; ; tries++) {
+    assert.ok(tries < 100, `${mountPoint} is never marked`);
+    copyFileSync(at('noop'), path);
+    await run(path, [`${tries}`]);
+    if (['held', 'cache'].includes((await execOf(path, `${tries}`)).digest_source)) return;
+    rmSync(path);
+  }
+}
+
 const execOf = (path: string, word: string) =>
   watched.row('exec', ({ argv }) => argv === `${path}\0${word}\0` || argv.startsWith(`${path}\0${word}\0`));
 
@@ -155,15 +167,14 @@ test('while the main thread does something else descriptors are taken, read and 
   const memory = at('memory');
   mkdirSync(memory);
   await run('mount', ['-t', 'tmpfs', 'busy', memory]);
-  // Marked once the probe has seen the change of mounts.
-  await delay(300);
   const base = digestOf(at('noop'));
+  await marked(memory);
   const copies = Number(process.env.BINTRAIL_COPIES ?? 200);
   const script = `
     cd ${memory}
     for i in $(seq ${copies}); do cp ${at('noop')} $i; ./$i busy; rm $i; done
     cd /
-    for tries in $(seq 100); do umount ${memory} && exit 0; sleep 0.02; done
+    for tries in $(seq 1000); do umount ${memory} && exit 0; sleep 0.02; done
     exit 1`;
   // This very thread is the probe's main thread: it does nothing of the probe until all of that is over.
   execFileSync('sh', ['-c', script], { stdio: ['ignore', 'ignore', 'ignore'] });
