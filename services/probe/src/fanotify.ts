@@ -13,7 +13,7 @@ export type Fanotify = {
   readonly fd: number;
   /** Marks the filesystem mounted here; false when the kernel refuses (a mount that is gone or not reachable). */
   readonly mark: (mountPoint: string) => boolean;
-  /** Bytes of events the kernel has queued (FIONREAD): 24 for each. */
+  /** Bytes of events the kernel has queued: EVENT_BYTES for each. */
   readonly backlogBytes: () => number;
   readonly close: () => void;
 };
@@ -48,7 +48,8 @@ const AT_FDCWD = -100;
 const EAGAIN = 11;
 /** include/uapi/asm-generic/ioctls.h */
 const FIONREAD = 0x541b;
-const METADATA_BYTES = 24;
+/** struct fanotify_event_metadata, and FAN_EVENT_METADATA_LEN. */
+export const EVENT_BYTES = 24;
 export const MAX_EVENTS = 64;
 
 /**
@@ -71,12 +72,15 @@ export function openFanotify(libc: Libc): Fanotify {
     fd,
     mark: (mountPoint) =>
       Number(libc.fanotifyMark(fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_OPEN_EXEC, AT_FDCWD, mountPoint)) === 0,
-    backlogBytes: () => {
-      const bytes = new Uint32Array(1);
-      return Number(libc.ioctl(fd, FIONREAD, bytes)) < 0 ? 0 : bytes[0]!;
-    },
+    backlogBytes: () => queuedBytes(libc, fd),
     close: () => closeSync(fd),
   };
+}
+
+/** Bytes of events that are queued now: EVENT_BYTES each (fanotify_ioctl in fs/notify/fanotify/fanotify_user.c). */
+export function queuedBytes(libc: Libc, fd: number): number {
+  const bytes = new Uint32Array(1);
+  return Number(libc.ioctl(fd, FIONREAD, bytes)) < 0 ? 0 : bytes[0]!;
 }
 
 /**
@@ -90,10 +94,10 @@ export function silenceFile(libc: Libc, fanotifyFd: number, fd: number, silent: 
 
 /** Reads what is queued, `limit` events at most (no more than MAX_EVENTS). */
 export function createQueueReader(libc: Libc, fd: number): (limit: number) => Delivery {
-  const buffer = new Uint8Array(METADATA_BYTES * MAX_EVENTS);
+  const buffer = new Uint8Array(EVENT_BYTES * MAX_EVENTS);
   const view = new DataView(buffer.buffer);
   return (limit) => {
-    const length = Number(libc.read(fd, buffer, Math.min(MAX_EVENTS, limit) * METADATA_BYTES));
+    const length = Number(libc.read(fd, buffer, Math.min(MAX_EVENTS, limit) * EVENT_BYTES));
     // Anything but "nothing there" is a file the kernel could not open for us (fanotify(7), errors of read).
     if (length < 0 && lastErrno() !== EAGAIN) return { files: [], overflows: 0, failed: 1, isEmpty: false };
     const files: OpenedFile[] = [];

@@ -39,9 +39,14 @@ export type Capability = keyof typeof CAPABILITIES;
 /** The probe needs these and no others, whoever it runs as. */
 export const PROBE_CAPABILITIES = Object.keys(CAPABILITIES) as Capability[];
 
+/** The effective set of this text of /proc/self/status, a bit for each. */
+export function effectiveCapabilities(status: string): bigint {
+  return BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+}
+
 /** Names of the capabilities that this text of /proc/self/status lacks in its effective set. */
 export function missingCapabilities(status: string): Capability[] {
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  const effective = effectiveCapabilities(status);
   return PROBE_CAPABILITIES.filter((name) => !(effective & (1n << CAPABILITIES[name].bit)));
 }
 

@@ -24,6 +24,7 @@ import type { Observer, ObserverOptions } from './observer.ts';
 import { openPackages } from './open-packages.ts';
 import { createLook, openBelow } from './operands.ts';
 import { packageColumns } from './packages.ts';
+import { stepBack } from './precedence.ts';
 import { runLoop, takeSnapshot, type World } from './probe-loop.ts';
 import { type Reader, startReader } from './reader.ts';
 import { openRecordBuffer } from './record-buffer.ts';
@@ -199,6 +200,8 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
     ...{ log: options.log, origins, nextSeq, containerOf, containerNames },
   };
   await untilReading(reader);
+  // The reader stays first: what waits in the rings waits longer than an open file may.
+  stepBack();
   seedInterpreters({
     ...{ pipeline, describe: bpf.describe, interpreters, hostMounts, packagesOf },
     ...{ tickNs: clock.tickNs, nowNs: clock.nowNs, onFatal: failure.reject },

@@ -3,7 +3,7 @@ import type { Opened, Told } from './descriptors.ts';
 
 /** Descriptors go by number: they belong to the process, and whoever gets the number owns it from then on. */
 export type ToReader =
-  /** Asks for `passed` once the queue was seen empty after this. */
+  /** Asks for `passed` once everything is told that the kernel had queued before this. */
   | { readonly kind: 'fence'; readonly id: number }
   | ({ readonly kind: 'read'; readonly id: number; readonly fd: number } & Opened)
   | { readonly kind: 'close' };
@@ -22,7 +22,7 @@ export type ReaderData = {
   readonly figures: SharedArrayBuffer;
 };
 
-/** Counted by the reader, read by anyone; all but `held` only grow. */
+/** Kept by the reader, read by anyone; all but `held` only grow. `passed` is the last fence that was. */
 export const FIGURES = {
   held: 0,
   delivered: 1,
@@ -30,4 +30,5 @@ export const FIGURES = {
   overflowedAtNs: 3,
   unopened: 4,
   released: 5,
+  passed: 6,
 } as const;

@@ -8,7 +8,7 @@ import { descriptorProgram } from './bpf-object.ts';
 import { createCachedReader } from './cached-bytes.ts';
 import { openClock } from './clock.ts';
 import { createDescriptors, type Descriptors } from './descriptors.ts';
-import { createQueueReader, MAX_EVENTS, silenceFile } from './fanotify.ts';
+import { createQueueReader, EVENT_BYTES, MAX_EVENTS, queuedBytes, silenceFile } from './fanotify.ts';
 import { loadLibbpf, loadLibc } from './ffi.ts';
 import { createNamesFile } from './named-file.ts';
 import { FIGURES, type FromReader, type ReaderData, type ToReader } from './reader-messages.ts';
@@ -29,7 +29,8 @@ const wakeup = openWakeup(libc);
 const bell = Number(libc.eventfd(0, 0));
 const readQueue = createQueueReader(libc, data.fanotifyFd);
 const outgoing: FromReader[] = [];
-const fences: number[] = [];
+/** What was queued when each was asked for and has not been taken yet: a queue that fills all the time is never empty. */
+let fences: { readonly id: number; readonly eventsLeft: number }[] = [];
 let flushing = false;
 let closing = false;
 
@@ -77,8 +78,19 @@ function drain(): 'empty' | 'more' | 'full' {
     }
     for (const { fd, pid } of files) descriptors.take(fd, pid);
     if (isEmpty) return 'empty';
+    passFences(files.length + overflows + failed);
   }
   return 'more';
+}
+
+/** The kernel hands events over in the order in which they came. */
+function passFences(taken: number): void {
+  fences = fences.flatMap(({ id, eventsLeft }) => {
+    if (eventsLeft > taken) return { id, eventsLeft: eventsLeft - taken };
+    tell({ kind: 'passed', id });
+    Atomics.store(figures, FIGURES.passed, BigInt(id));
+    return [];
+  });
 }
 
 let draining = false;
@@ -90,7 +102,7 @@ async function drainAll(): Promise<void> {
     await new Promise((resolve) => (left === 'full' ? setTimeout(resolve, FULL_RETRY_MS) : setImmediate(resolve)));
   }
   draining = false;
-  for (const id of fences.splice(0)) tell({ kind: 'passed', id });
+  passFences(Number.POSITIVE_INFINITY);
 }
 
 port.on('message', (message: ToReader) => {
@@ -99,7 +111,7 @@ port.on('message', (message: ToReader) => {
     closing = true;
     libc.write(bell, new BigUint64Array([1n]), 8);
   } else {
-    fences.push(message.id);
+    fences.push({ id: message.id, eventsLeft: queuedBytes(libc, data.fanotifyFd) / EVENT_BYTES });
     drainAll();
   }
 });

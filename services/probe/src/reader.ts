@@ -9,8 +9,8 @@ import { FIGURES, type FromReader, type ReaderData, type ToReader } from './read
 
 export type Reader = {
   /**
-   * Resolves when the queue of descriptors was seen empty after this call and all of it was told: true. False when that
-   * takes longer than the bound: then go on without.
+   * Resolves when all is told of the descriptors that the kernel had queued before this call: true. False when the reader
+   * needs longer for that than the bound: then go on without.
    */
   readonly caughtUp: () => Promise<boolean>;
   readonly read: (request: Omit<Extract<ToReader, { kind: 'read' }>, 'kind'>) => void;
@@ -42,7 +42,7 @@ const RLIMIT_NOFILE = 7;
 export function startReader(options: ReaderOptions): Reader {
   const figures = new BigInt64Array(new SharedArrayBuffer(8 * Object.keys(FIGURES).length));
   const waiting = new Map<number, (caughtUp: boolean) => void>();
-  let nextFence = 0;
+  let nextFence = 1;
   const workerData: ReaderData = {
     ...{ fanotifyFd: options.fanotifyFd, describeProgramFd: options.bpf.describeProgramFd },
     ...{ tickNs: options.tickNs, maxFileBytes: options.maxFileBytes, maxBytesPerS: options.maxBytesPerS },
@@ -66,7 +66,9 @@ export function startReader(options: ReaderOptions): Reader {
   const caughtUp = () => {
     const id = nextFence++;
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const timer = setTimeout(resolve, CATCH_UP_MS, false);
+    // Only the reader's time counts: what it has told by then, and we have not read, will be.
+    const hasPassed = () => Atomics.load(figures, FIGURES.passed) >= BigInt(id);
+    const timer = setTimeout(() => hasPassed() || resolve(false), CATCH_UP_MS);
     waiting.set(id, resolve);
     send({ kind: 'fence', id });
     return promise.finally(() => {

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 
 export type Child<In, Out> = {
+  readonly pid: number | undefined;
   readonly send: (message: In) => void;
   /** Resolves when it ends after `stop`; rejects when it ends by itself. */
   readonly done: Promise<void>;
@@ -46,6 +47,7 @@ export function startChild<In, Out>(
   // Whoever stops the parts one after the other looks at each only in its turn.
   done.catch(() => {});
   return {
+    pid: child.pid,
     // To one that has just ended, having said why, there is nothing more to say; `done` tells.
     send: (message) => void (child.connected && child.send(message as object, () => {})),
     done,

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { CENSUS_FOLDER } from '@bintrail/probe/census.ts';
 import { containerSockets, DEFAULT_SOCKETS } from '@bintrail/probe/containers/sockets.ts';
 import { ownFolders, PROBE_MAIN, PROBE_NODE_OPTIONS, probeCommand, probeEnvironment } from '@bintrail/probe/launch.ts';
+import { putFirst } from '@bintrail/probe/precedence.ts';
 import { optional, readConfig, setting, text } from '@bintrail/runtime/config.ts';
 import { SetupError, Transient } from '@bintrail/runtime/errors.ts';
 import { readKafkaConnection } from '@bintrail/runtime/kafka-settings.ts';
@@ -124,6 +125,7 @@ async function startProbe(
   const probeEnv = probeEnvironment({ BINTRAIL_OPS_PORT: '0', ...env });
   const how = { nodeOptions: PROBE_NODE_OPTIONS, command };
   const probe = startChild<never, FromProbe>('the probe', PROBE_MAIN, probeEnv, how);
+  if (probe.pid !== undefined) putFirst(probe.pid);
   shutdown.onClose('probe', probe.stop);
   const { hooks, marks, uncounted } = await firstMessage(probe, 'ready').catch((error: unknown) => {
     const cannotRunHere = error instanceof ChildEnded && error.exitCode === EXIT_SETUP;

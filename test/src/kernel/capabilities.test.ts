@@ -8,6 +8,7 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -18,7 +19,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { PROBE_CAPABILITIES } from '@bintrail/probe/host.ts';
+import { effectiveCapabilities, PROBE_CAPABILITIES } from '@bintrail/probe/host.ts';
 import { ownFolders, probeCommand } from '@bintrail/probe/launch.ts';
 import { mountBpffs } from './bpffs.ts';
 import { startProbeApart } from './probe-apart.ts';
@@ -26,6 +27,8 @@ import { BPF_OBJECT, run, whyNotHere } from './probe-kit.ts';
 
 const skip = whyNotHere() ?? (process.getuid?.() === 0 ? false : 'needs root');
 const NOBODY = { uid: 65_534, gid: 65_534 };
+/** CAP_SYS_NICE, of whoever starts the probe. */
+const canRaise = (effectiveCapabilities(readFileSync('/proc/self/status', 'utf8')) & (1n << 23n)) !== 0n;
 const CHILD = fileURLToPath(new URL('./capabilities.child.ts', import.meta.url));
 const PROBE = fileURLToPath(new URL('../../../services/probe/src/main.ts', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'bintrail-capabilities-'));
@@ -37,6 +40,12 @@ chmodSync(folder, 0o711);
 function commandWithout(...names: readonly string[]): string[] {
   const gone = names.map((name) => `,+${name.slice('CAP_'.length).toLowerCase()}`);
   return probeCommand(NOBODY).map((word) => gone.reduce((left, one) => left.replace(one, ''), word));
+}
+
+/** proc_pid_stat(5), 17th after the name in brackets. */
+function niceOf(folder: string): number {
+  const stat = readFileSync(`${folder}/stat`, 'latin1');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
 }
 
 function homeOf(name: string): string {
@@ -54,7 +63,7 @@ function closedProgram(name: string): string {
   return path;
 }
 
-test('a probe of nobody’s sees execs, their digests, memfd programs, and keeps the census', { skip }, async () => {
+test('a probe of nobody’s sees execs, their digests, memfd programs, and keeps the census', { skip }, async (t) => {
   const program = closedProgram('closed-program');
   await delay(50);
   const bpffs = await mountBpffs();
@@ -62,6 +71,10 @@ test('a probe of nobody’s sees execs, their digests, memfd programs, and keeps
   process.env.BINTRAIL_CENSUS = bpffs.folder;
   try {
     const probe = await startProbeApart(homeOf('home'), probeCommand(NOBODY));
+    t.after(probe.kill);
+    const nices = readdirSync(`/proc/${probe.pid}/task`).map((thread) => niceOf(`/proc/${probe.pid}/task/${thread}`));
+    if (canRaise) assert.ok(nices.includes(-10), `the reader goes before others: ${nices}`);
+    assert.equal(niceOf(`/proc/${probe.pid}`), 0, 'the main thread does not');
     const status = readFileSync(`/proc/${probe.pid}/status`, 'utf8');
     assert.match(status, /^Uid:\t65534\t65534\t65534\t65534$/m);
     for (const set of ['CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) assert.ok(status.includes(`${set}:\t000000c000280004`));

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROBE_MAIN, PROBE_NODE_OPTIONS } from '@bintrail/probe/launch.ts';
+import { putFirst } from '@bintrail/probe/precedence.ts';
 import { openSqliteBus } from '@bintrail/runtime/sqlite-bus.ts';
 import { decodeBatch } from '@bintrail/schemas/batch-decode.ts';
 import type { EventName } from '@bintrail/schemas/events.ts';
@@ -25,7 +26,10 @@ export async function startProbeApart(homeDir: string, wrapper: readonly string[
   const child = spawn(command, args, {
     env: { ...process.env, BINTRAIL_HOME: homeDir },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    // In a session of its own and before others, as the launcher starts it.
+    detached: true,
   });
+  putFirst(child.pid!);
   const failed = once(child, 'exit').then(([code]) => Promise.reject(new Error(`the probe ended with ${code}`)));
   await Promise.race([once(child, 'message'), failed]);
   const stop = async (events?: readonly EventName[]) => {
