@@ -12,7 +12,7 @@ async function count(): Promise<InstructionCounts> {
   let counts: InstructionCounts | undefined;
   const baseline = findCommand(['bpftrace'], process.env) === undefined ? [] : ['bpftrace'];
   const job = `exec node test/vm/count-instructions.ts ${baseline.map((name) => `--${name}`)}`;
-  const wanted = { cpus: 1, memoryMb: 1536, countsInstructions: true, extraPackages: baseline };
+  const wanted = { cpus: 1, memoryMb: 1536, countsInstructions: true, skipsIdle: true, extraPackages: baseline };
   const ended = await runInFreshMachine(wanted, job, (line) => {
     if (line.startsWith('counted ')) counts = JSON.parse(line.slice('counted '.length));
     else console.error(line);

@@ -9,7 +9,7 @@ import { type Ended, type Machine, runInMachine } from './machine.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
-export type Wanted = Pick<Machine, 'cpus' | 'memoryMb' | 'countsInstructions'> & {
+export type Wanted = Pick<Machine, 'cpus' | 'memoryMb' | 'countsInstructions' | 'skipsIdle'> & {
   /** Debian packages of this machine to have there besides. */
   readonly extraPackages?: readonly string[];
   /** Where another kernel than the fetched one lies unpacked, with busybox beside it, as in test/build/vm. */
