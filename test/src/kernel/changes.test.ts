@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { ChangeWay } from '@bintrail/probe/change-hooks.ts';
 import { type FileAction, fileAction } from '@bintrail/schemas/file-actions.ts';
-import { run, type Watched, watchKernel, whyNotHere } from './probe-kit.ts';
+import { compile } from './compile.ts';
+import { type Watched, watchKernel, whyNotHere } from './probe-kit.ts';
 
 const skip = whyNotHere() ?? false;
 const folder = mkdtempSync(join(tmpdir(), 'bintrail-changes-'));
@@ -98,13 +98,11 @@ const FILESYSTEMS: readonly Filesystem[] = [
 ];
 
 const ENOSYS_EXIT = 77;
-const source = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 before(async () => {
   if (skip) return;
-  writeFileSync(`${PROGRAM}.c`, 'int main(void) { return 0; }\n');
-  await run('cc', ['-O1', '-static', '-o', PROGRAM, `${PROGRAM}.c`]);
-  await run('cc', ['-O1', '-Wall', '-static', '-o', CHANGE, source('change.c')]);
+  await compile(PROGRAM, 'int main(void) { return 0; }\n', ['-O1', '-static']);
+  await compile(CHANGE, readFileSync(new URL('change.c', import.meta.url), 'utf8'), ['-O1', '-Wall', '-static']);
   watched = await watchKernel();
 });
 
@@ -256,13 +254,11 @@ describe('names and uses', { skip }, () => {
 
   test('a library without any x bit is code while it is mapped as such', async () => {
     const library = join(folder, 'libused.so');
-    writeFileSync(join(folder, 'libused.c'), 'int used(void) { return 7; }\n');
-    writeFileSync(
-      join(folder, 'user.c'),
+    await compile(library, 'int used(void) { return 7; }\n', ['-shared', '-fPIC']);
+    await compile(
+      join(folder, 'user'),
       '#include <dlfcn.h>\n#include <stdio.h>\nint main(int c, char **v) { (void)c; if (!dlopen(v[1], RTLD_NOW)) return 1; puts("loaded"); fflush(stdout); return getchar() == 0; }\n',
     );
-    await run('cc', ['-shared', '-fPIC', '-o', library, join(folder, 'libused.c')]);
-    await run('cc', ['-o', join(folder, 'user'), join(folder, 'user.c')]);
     chmodSync(library, 0o644);
     await delay(20);
     const before = runAs(CHANGE, ['write', library])!;

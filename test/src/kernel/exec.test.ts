@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { compile } from './compile.ts';
 import { run, type Watched, watchKernel, whyNotHere } from './probe-kit.ts';
 
 const skip = whyNotHere() ?? false;
@@ -26,9 +27,9 @@ const at = (name: string) => join(folder, name);
 let watched: Watched;
 
 const SOURCES: Record<string, string> = {
-  'quiet.c': 'int main(void) { return 3; }\n',
-  'gone.c': '#include <unistd.h>\nint main(int c, char **v) { (void)c; return unlink(v[0]); }\n',
-  'memfd.c': `#define _GNU_SOURCE
+  quiet: 'int main(void) { return 3; }\n',
+  gone: '#include <unistd.h>\nint main(int c, char **v) { (void)c; return unlink(v[0]); }\n',
+  memfd: `#define _GNU_SOURCE
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -40,7 +41,7 @@ int main(int c, char **v) {
   return fexecve(fd, args, (char *[]){ 0 });
 }
 `,
-  'thread.c': `#include <pthread.h>
+  thread: `#include <pthread.h>
 #include <unistd.h>
 static char **args;
 static void *other(void *x) { execv(args[1], args + 1); return x; }
@@ -50,10 +51,7 @@ int main(int c, char **v) { pthread_t t; (void)c; args = v; pthread_create(&t, 0
 
 before(async () => {
   if (skip) return;
-  for (const [name, source] of Object.entries(SOURCES)) {
-    writeFileSync(at(name), source);
-    await run('cc', ['-O1', '-pthread', '-o', at(name.slice(0, -2)), at(name)]);
-  }
+  for (const [name, source] of Object.entries(SOURCES)) await compile(at(name), source, ['-O1', '-pthread']);
   // Past the tick in which they were written: what is weak only for that reason is its own case below.
   await delay(50);
   watched = await watchKernel();
