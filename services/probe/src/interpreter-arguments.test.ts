@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
 import { type Source, sourceOf } from './interpreter-arguments.ts';
 import type { Family } from './interpreters.ts';
 
@@ -24,6 +28,20 @@ const CASES: readonly (readonly [Family, string, string])[] = [
   ['busybox', '-ash', 'stdin'],
   ['busybox', 'busybox cat x.sh', 'none'],
   ['busybox', 'cat x.sh', 'none'],
+  ['busybox', './busybox-x sh x.sh', 'x.sh'],
+  ['busybox', 'x-busybox sh x.sh', 'none'],
+  ['busybox', 'tool sh x.sh', 'none'],
+  ['busybox', 'busybox /bin/sh x.sh', 'x.sh'],
+  ['busybox', 'busybox busybox-y sh x.sh', 'x.sh'],
+  ['busybox', 'busybox -sh x.sh', 'none'],
+  ['busybox', 'busybox --help sh', 'none'],
+  ['busybox', 'busybox -- sh x.sh', 'none'],
+  ['busybox', '-busybox sh x.sh', 'x.sh'],
+  ['busybox', '-x/sh x.sh', 'x.sh'],
+  ['busybox', 'x/-sh x.sh', 'none'],
+  ['busybox', '/bin/sh/ x.sh', 'none'],
+  ['busybox', 'sh --help', 'none'],
+  ['busybox', 'busybox', 'none'],
   ['python', 'python3 x.py y.py', 'x.py'],
   ['python', 'python3 -m json.tool x.json', 'none'],
   ['python', 'python3 -Im json.tool', 'none'],
@@ -51,3 +69,20 @@ const CASES: readonly (readonly [Family, string, string])[] = [
 for (const [family, line, expected] of CASES) {
   test(`${family}: ${line}`, () => assert.equal(shown(sourceOf(family, line.split(' '))), expected));
 }
+
+const BUSYBOX = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
+
+describe('busybox itself', { skip: BUSYBOX === undefined && 'no busybox here' }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'bintrail-busybox-'));
+  writeFileSync(join(folder, 'x.sh'), 'echo this ran');
+  after(() => rmSync(folder, { recursive: true }));
+
+  for (const [family, line] of CASES) {
+    if (family !== 'busybox') continue;
+    test(line, () => {
+      const [called = '', ...words] = line.split(' ');
+      const { stdout } = spawnSync(BUSYBOX!, words, { argv0: called, cwd: folder, input: '', encoding: 'utf8' });
+      assert.equal(stdout === 'this ran\n', shown(sourceOf(family, [called, ...words])) === 'x.sh');
+    });
+  }
+});

@@ -1,5 +1,4 @@
 /** Where an interpreter takes its program from, by its arguments: pure, and as each family's manual has it. */
-import { basename } from 'node:path';
 import type { Family } from './interpreters.ts';
 
 /** `none`: the code is among the arguments, or is a module, or there is none. */
@@ -37,15 +36,29 @@ const SHELL_NAMES = ['sh', 'ash', 'hush'];
 
 export function sourceOf(family: Family, argv: readonly string[]): Source {
   if (family !== 'busybox') return parse(GRAMMARS[family], family, argv.slice(1));
-  const applet = appletOf(argv);
-  return applet === undefined ? { kind: 'none' } : parse(GRAMMARS.shell, 'shell', applet);
+  const words = shellArguments(argv);
+  return words === undefined ? { kind: 'none' } : parse(GRAMMARS.shell, 'shell', words);
 }
 
-/** The arguments of its shell; undefined when it is another of its programs. */
-function appletOf(argv: readonly string[]): readonly string[] | undefined {
-  const [own = '', first = ''] = argv;
-  if (SHELL_NAMES.includes(basename(own).replace(/^-/, ''))) return argv.slice(1);
-  return SHELL_NAMES.includes(first) ? argv.slice(2) : undefined;
+/**
+ * The arguments of its shell; undefined when another of its programs runs, or none. As libbb/appletlib.c has it: the name it
+ * is called by is a program's, or begins with `busybox`, and then the next word is taken for the name, by the same rule.
+ */
+function shellArguments(argv: readonly string[]): readonly string[] | undefined {
+  const [called = '', ...rest] = argv;
+  for (let at = 0, name = lastPart(called.replace(/^-/, '')); ; name = lastPart(rest[at++] ?? '')) {
+    if (SHELL_NAMES.includes(name)) return isHelp(rest.slice(at)) ? undefined : rest.slice(at);
+    if (!name.startsWith('busybox')) return undefined;
+  }
+}
+
+/** What follows the last slash, which may be nothing. */
+function lastPart(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+function isHelp(words: readonly string[]): boolean {
+  return words.length === 1 && words[0] === '--help';
 }
 
 function parse(grammar: Grammar, family: Family, words: readonly string[]): Source {
