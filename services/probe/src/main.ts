@@ -23,7 +23,7 @@ import { HOOK_SETTINGS } from './hooks.ts';
 import { checkHost, localUserNames, readBootId } from './host.ts';
 import { IN_CLUSTER_ACCOUNT, kubernetesAccess, kubernetesServer } from './kubernetes/access.ts';
 import type { WatchState } from './kubernetes/watch-list.ts';
-import { type Outbox, openOutbox } from './outbox.ts';
+import type { Outbox } from './outbox.ts';
 import { startProbe } from './probe.ts';
 import { redactArguments } from './redact.ts';
 
@@ -72,6 +72,7 @@ function endWithSupervisor(shutdown: Shutdown): void {
 
 /** What Kafka does not take waits in a file: the embedded bus is one itself. */
 async function openFile({ bus, log, metrics, shutdown }: Host): Promise<Outbox & { readonly maxBytes: number }> {
+  const { openOutbox } = await import('./outbox.ts');
   const config = readConfig(process.env, {
     homeDir: setting('BINTRAIL_HOME', text, '/var/lib/bintrail'),
     maxBytes: setting('BINTRAIL_OUTBOX_SIZE', sizeBytes, 1024 ** 3),

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { SetupError } from './errors.ts';
+import { createServer } from './http.ts';
 import type { Metrics } from './metrics.ts';
 
 export type OpsOptions = {

@@ -2,7 +2,8 @@
  * The API that Docker and Podman both serve at a socket (Docker Engine API 1.41, ContainerInspect and ImageInspect; podman
  * system service(1)). Only the host's own sockets are asked: what a user's service says of itself is the user's word.
  */
-import { Agent, request } from 'node:http';
+import type { Agent as HttpAgent } from 'node:http';
+import { Agent, request } from '@bintrail/runtime/http.ts';
 import { createLru } from '@bintrail/runtime/lru.ts';
 import {
   type ContainerFacts,
@@ -57,7 +58,7 @@ function timeNs(text: string): bigint {
 }
 
 type Question = {
-  readonly agent: Agent;
+  readonly agent: HttpAgent;
   readonly socketPath: string;
   readonly path: string;
   readonly signal: AbortSignal;
