@@ -56,6 +56,8 @@ export function loadLibc() {
     clockGetres: libc.func('int clock_getres(int clock, int64_t *timespec)'),
     // Variadic in its manual; on x64 and arm64 Linux integers are passed alike.
     prctl: libc.func('int prctl(int op, unsigned long a, unsigned long b, unsigned long c, unsigned long d)'),
+    mallopt: libc.func('int mallopt(int param, int value)'),
+    mallocTrim: libc.func('int malloc_trim(size_t pad)'),
     vsnprintf: libc.func('int vsnprintf(uint8_t *buf, size_t size, void *format, void *args)'),
   };
 }
@@ -79,6 +81,7 @@ export function loadLibbpf() {
     findMapFd: libbpf.func('int bpf_object__find_map_fd_by_name(void *object, const char *name)'),
     findMap: libbpf.func('void *bpf_object__find_map_by_name(void *object, const char *name)'),
     setMaxEntries: libbpf.func('int bpf_map__set_max_entries(void *map, uint32_t count)'),
+    maxEntries: libbpf.func('uint32_t bpf_map__max_entries(void *map)'),
     initialValue: libbpf.func('void *bpf_map__initial_value(void *map, uint8_t *size)'),
     reuseMap: libbpf.func('int bpf_map__reuse_fd(void *map, int fd)'),
     programFd: libbpf.func('int bpf_program__fd(void *program)'),

@@ -21,9 +21,9 @@ const COMPILE_CACHE = fileURLToPath(new URL('../build/compile-cache', import.met
 /**
  * Three semi-spaces are the young generation of the heap, which a storm would let grow to 57 MB (measured). The old one
  * grows by so much before it is looked through: by its own measure V8 took 895 MB for a storm, with this 644, and 1.8 % of
- * a processor more.
+ * a processor more. A thread collects once it has started (spare-memory.ts).
  */
-export const PROBE_NODE_OPTIONS = ['--max-semi-space-size=4', '--heap-growing-percent=30'];
+export const PROBE_NODE_OPTIONS = ['--max-semi-space-size=4', '--heap-growing-percent=30', '--expose-gc'];
 
 export function probeEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return { ...env, NODE_COMPILE_CACHE: COMPILE_CACHE };

@@ -34,6 +34,7 @@ import type { RepeatFilter } from './repeat-filter.ts';
 import { createReporter, newTally, type Report } from './report.ts';
 import { createRuntimeSetup } from './runtime-setup.ts';
 import { createOpenedByPid } from './scripts.ts';
+import { giveBackMemory, mapLargeBlocks } from './spare-memory.ts';
 import { createStreams, STREAM } from './streams.ts';
 import { type UserNames, workloadOf } from './workload.ts';
 
@@ -98,6 +99,7 @@ const OVERLOAD_NS = 10_000_000_000n;
 /** Loads, attaches and runs. Throws SetupError naming what is missing. */
 export async function startProbe(options: ProbeOptions): Promise<Probe> {
   const libc = loadLibc();
+  mapLargeBlocks(libc);
   const libbpf = loadLibbpf();
   // Before our own hooks are attached: the kernel calls them in that order.
   const census = openCensus(libbpf, libc, options.censusObjectPath, options.censusFolder);
@@ -202,6 +204,8 @@ export async function startProbe(options: ProbeOptions): Promise<Probe> {
   await untilReading(reader);
   // The reader stays first: what waits in the rings waits longer than an open file may.
   stepBack();
+  // While nothing is watched yet, and nothing waits.
+  giveBackMemory(libc);
   seedInterpreters({
     ...{ pipeline, describe: bpf.describe, interpreters, hostMounts, packagesOf },
     ...{ tickNs: clock.tickNs, nowNs: clock.nowNs, onFatal: failure.reject },

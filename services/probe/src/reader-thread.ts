@@ -12,6 +12,7 @@ import { createQueueReader, EVENT_BYTES, MAX_EVENTS, queuedBytes, silenceFile } 
 import { loadLibbpf, loadLibc } from './ffi.ts';
 import { createNamesFile } from './named-file.ts';
 import { FIGURES, type FromReader, type ReaderData, type ToReader } from './reader-messages.ts';
+import { giveBackMemory } from './spare-memory.ts';
 import { EPOLLIN, openWakeup } from './wakeup.ts';
 
 /** Events taken in one turn of the event loop; then finished readings get theirs. */
@@ -118,6 +119,7 @@ port.on('message', (message: ToReader) => {
 
 wakeup.watch(data.fanotifyFd, EPOLLIN);
 wakeup.watch(bell, EPOLLIN);
+giveBackMemory(libc);
 while (!closing) {
   await wakeup.wait(WAIT_MS);
   await drainAll();
