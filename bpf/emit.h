@@ -30,12 +30,13 @@ struct {
 	__type(value, __u64);
 } sequences SEC(".maps");
 
-#define EXEC_RING_BYTES (32 * 1024 * 1024)
-#define CODE_RING_BYTES (8 * 1024 * 1024)
+/* At least: user space decides before it loads the object (services/probe/src/ring-sizes.ts). */
+#define EXEC_RING_BYTES (8 * 1024 * 1024)
+#define CODE_RING_BYTES (2 * 1024 * 1024)
 
 /*
- * Exec and exit have a ring of their own: a flood of anything else can never drop an exec. It holds a storm of 50,000
- * short programs, about 560 bytes each with their ends, should the agent get no processor meanwhile.
+ * Exec and exit have a ring of their own: a flood of anything else can never drop an exec. A short program takes about
+ * 560 bytes with its end.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -2,9 +2,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { PROBE_MAIN } from '@bintrail/probe/launch.ts';
 import { whyNotHere } from '../src/kernel/probe-kit.ts';
 import type { Bench, Figure } from './bench.ts';
-import { cpuNs, execCounts, memoryMb, startProbeProcess } from './probe-process.ts';
+import { type MemoryCgroup, openMemoryCgroup } from './memory-cgroup.ts';
+import { cpuNs, execCounts, memoryOf, peakMb, startProbeProcess } from './probe-process.ts';
 import { buildPrograms, type Programs } from './programs.ts';
 import { single, summarize } from './stats.ts';
 import { tempFolder } from './temp-folder.ts';
@@ -22,21 +24,24 @@ async function run(): Promise<Figure[]> {
   const node = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
   // The first start after a change compiles, and leaves what it made to the next one.
   await (await startProbeProcess(folder)).stop();
-  const probe = await startProbeProcess(folder);
+  const cgroup = openMemoryCgroup();
+  const probe = await startProbeProcess(folder, PROBE_MAIN, [], cgroup?.wrapper);
   // Longer than the probe's rhythm of reports, so that what the start left over is done.
   await delay(6_000);
   const windows: number[][] = [];
   while (windows.length < IDLE_WINDOWS) windows.push(await cpuShares([probe.pid, node.pid!], WINDOW_MS));
   const [probeCpu, nodeCpu] = [0, 1].map((which) => summarize(windows.map((shares) => shares[which]!)));
   const others = await execsOfOthers(folder);
-  const [idleMb, nodeMb] = [memoryMb(probe.pid, 'VmRSS'), memoryMb(node.pid!, 'VmRSS')];
+  const [idle, bare] = [memoryOf(probe.pid), memoryOf(node.pid!)];
+  const charged = chargedFigures(cgroup);
   await storm(programs, variants);
-  const stormMb = memoryMb(probe.pid, 'VmHWM');
+  const stormMb = peakMb(probe.pid);
   const nodeEnds = once(node, 'exit');
   node.kill();
   await Promise.all([probe.stop(), nodeEnds]);
-  const memory = (value: number) => ({
-    ...{ unit: 'MB', value: single(value), ratio: single(value / nodeMb) },
+  await cgroup?.remove();
+  const memory = (what: string, value: number, nodeMb: number) => ({
+    ...{ what, unit: 'MB', value: single(value), ratio: single(value / nodeMb) },
     baseline: { what: BARE, value: single(nodeMb) },
   });
   return [
@@ -46,22 +51,30 @@ async function run(): Promise<Figure[]> {
       whyMissed: `${others} execs of other programs happened since the probe's start; an idle host has none`,
     },
     {
-      ...{ what: 'memory when idle (RSS)', ...memory(idleMb) },
+      ...memory('memory when idle (RSS)', idle.rssMb, bare.rssMb),
       aim: { of: 'value', op: '≤', value: 100 },
       whyMissed: WHY_IDLE_MB,
     },
+    memory('of it, shared pages divided by who shares them (PSS)', idle.pssMb, bare.pssMb),
+    memory('of it private, with the rings', idle.privateMb, bare.privateMb),
+    ...charged,
     {
-      ...{ what: 'memory in a storm (highest RSS)', ...memory(stormMb) },
+      ...memory('memory in a storm (highest RSS)', stormMb, bare.rssMb),
       aim: { of: 'value', op: '≤', value: 150 },
       whyMissed: WHY_STORM_MB,
     },
   ];
 }
 
+function chargedFigures(cgroup: MemoryCgroup | undefined): Figure[] {
+  if (cgroup === undefined) return [];
+  return [{ what: 'charged to its memory cgroup when idle', unit: 'MB', value: single(cgroup.chargedMb()) }];
+}
+
 const BARE = 'a bare Node process';
 const WHY_IDLE_MB =
-  "55 MB are Node's own program text, 42 MB the two rings of 32 and 8 MiB, 25 MB the package index and what reading it " +
-  'left behind, 12 MB the thread that reads fanotify and hashes.';
+  "55 MB are Node's own program text and constants, which all its processes on a host share; the rings have 8 MiB a core, " +
+  '16 and 4 MiB on two and 32 and 8 from four on; the rest are the heaps of two threads, the package index and tables.';
 const WHY_STORM_MB = `${WHY_IDLE_MB} The rest is the heap's young generation and rows on their way.`;
 
 /** Percent of a core that each process used over a stretch of time. */
@@ -89,8 +102,10 @@ export const bench: Bench = {
   name: 'idle',
   title: 'What the probe takes',
   method:
-    `The probe in its own process: CPU time of all threads in ${IDLE_WINDOWS} windows of ${WINDOW_MS / 1_000} s, RSS then, and its highest RSS after ` +
-    `a storm of ${(STORM_LOOPS * STORM_EXECS).toLocaleString('en-US')} execs of ${STORM_PROGRAMS} programs by ${STORM_LOOPS} loops.`,
+    `The probe in its own process: CPU time of all threads in ${IDLE_WINDOWS} windows of ${WINDOW_MS / 1_000} s, its memory then, and its highest RSS after ` +
+    `a storm of ${(STORM_LOOPS * STORM_EXECS).toLocaleString('en-US')} execs of ${STORM_PROGRAMS} programs by ${STORM_LOOPS} loops. ` +
+    "Charged to its cgroup, which a container's limit is of, are its own pages, the rings and all BPF maps; not counted are " +
+    'file pages that the kernel may take away first.',
   whyNotHere,
   run,
 };

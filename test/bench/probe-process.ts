@@ -1,5 +1,5 @@
 /** The real probe in a process of its own, on a bus of its own, and what it costs. */
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,15 +19,19 @@ export type ProbeProcess = {
   readonly stop: () => Promise<void>;
 };
 
-/** Resolves when the probe is attached and has sent the processes that were there. `program`: another than its own main. */
+/**
+ * Resolves when the probe is attached and has sent the processes that were there. `program`: another than its own main.
+ * `wrapper`: a command that runs the one given to it in its own place.
+ */
 export async function startProbeProcess(
   homeDir: string,
   program = PROBE_MAIN,
   args: readonly string[] = [],
+  wrapper: readonly string[] = [],
 ): Promise<ProbeProcess> {
-  const child = fork(program, args, {
+  const [command = '', ...words] = [...wrapper, process.execPath, ...PROBE_NODE_OPTIONS, program, ...args];
+  const child = spawn(command, words, {
     env: probeEnvironment({ ...process.env, BINTRAIL_HOME: homeDir, BINTRAIL_CENSUS: NO_CENSUS }),
-    execArgv: PROBE_NODE_OPTIONS,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   await Promise.race([once(child, 'message'), failedStart(child)]);
@@ -54,11 +58,19 @@ export function cpuNs(pid: number): number {
   );
 }
 
-/** VmRSS or VmHWM (the highest VmRSS so far) of /proc/pid/status (proc_pid_status(5)), in MB of 10^6 bytes. */
-export function memoryMb(pid: number, which: 'VmRSS' | 'VmHWM'): number {
-  const kib = new RegExp(`^${which}:\\s*(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return (Number(kib) * 1024) / 1e6;
+/** The highest VmRSS so far (VmHWM, proc_pid_status(5)), in MB of 10^6 bytes. */
+export function peakMb(pid: number): number {
+  return kibMb(/^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')));
 }
+
+/** Of /proc/pid/smaps_rollup (proc_pid_smaps_rollup(5)), in MB of 10^6 bytes. `pssMb`: what is shared divided by who shares it. */
+export function memoryOf(pid: number): { readonly rssMb: number; readonly pssMb: number; readonly privateMb: number } {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const mb = (field: string) => kibMb(new RegExp(`^${field}:\\s*(\\d+) kB$`, 'm').exec(text));
+  return { rssMb: mb('Rss'), pssMb: mb('Pss'), privateMb: mb('Private_Clean') + mb('Private_Dirty') };
+}
+
+const kibMb = (found: RegExpExecArray | null) => (Number(found?.[1]) * 1024) / 1e6;
 
 /** How many execs of each path the bus in this folder holds. */
 export async function execCounts(homeDir: string): Promise<Map<string, number>> {

@@ -5,6 +5,7 @@ import { type ChangeWay, changeWays, chooseChangeHooks } from './change-hooks.ts
 import { collectLibbpfWarnings, isNull, type Libbpf, type Libc, lastErrno, type Pointer } from './ffi.ts';
 import { chooseOptionalHooks } from './optional-hooks.ts';
 import { type RepeatFilter, setRepeatFilter } from './repeat-filter.ts';
+import { sizeRings } from './ring-sizes.ts';
 
 export type LoadOptions = {
   /** The map of the census, which must count before this is attached. */
@@ -31,6 +32,7 @@ export function loadFirst(
     const object = libbpf.openFile(path, 0n) as Pointer;
     if (isNull(object)) break;
     if (censusFd !== undefined) shareCensus(libbpf, object, censusFd);
+    sizeRings(libbpf, object);
     if (filter !== undefined) setRepeatFilter(libbpf, object, filter);
     const ofChanges = chooseChangeHooks(libbpf, object, changes);
     const optional = chooseOptionalHooks(libbpf, object);

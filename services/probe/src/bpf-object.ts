@@ -12,6 +12,7 @@ import { type FileState, readFileState } from './file-identity.ts';
 import type { ImageId } from './image-table.ts';
 import { interpreterNamer } from './interpreters.ts';
 import { openRing, type Ring } from './ring.ts';
+import { ringBytes } from './ring-sizes.ts';
 import { type WriterOf, writerReader } from './writers.ts';
 
 /** Cumulative counters of one event type on one CPU. */
@@ -62,17 +63,17 @@ export type BpfObject = {
 /** After on_exec, which says whose exec it is, comes what else is told of it. */
 const HOOKS = ['on_fork', 'on_exec', 'on_interpreter', 'on_exit', 'on_map'] as const;
 export type Hook = (typeof HOOKS)[number];
-/** As in bpf/emit.h. */
-const RINGS = { exec_ring: 32 * 1024 * 1024, code_ring: 8 * 1024 * 1024 };
+const RINGS = ['exec_ring', 'code_ring'] as const;
 /** struct bpf_test_run_opts of libbpf's bpf.h: size, ctx_in at 32, ctx_size_in at 48. */
 const TEST_RUN_OPTS_BYTES = 88;
 
 /** Loads without attaching. Throws SetupError with libbpf's words when the kernel refuses. */
 export function loadBpfObject(libbpf: Libbpf, libc: Libc, path: string, options: LoadOptions = {}): BpfObject {
   const { object, changes, hooks } = loadFirst(libbpf, libc, path, HOOKS, options);
-  const ringFds = Object.keys(RINGS).map((name) => mapFd(libbpf, object, name));
-  const sizes = Object.values(RINGS);
-  const [ring, codeRing] = ringFds.map((fd, which) => openRing(libc, fd, sizes[which]!)) as [Ring, Ring];
+  const ringFds = RINGS.map((name) => mapFd(libbpf, object, name));
+  const [ring, codeRing] = RINGS.map((name, which) =>
+    openRing(libc, ringFds[which]!, ringBytes(libbpf, object, name)),
+  ) as [Ring, Ring];
   const bell = openBell(libbpf, libc, mapFd(libbpf, object, 'bells'), mapFd(libbpf, object, 'known_programs'));
   const describeProgramFd = Number(libbpf.programFd(program(libbpf, object, 'describe_fd')));
   const links: Pointer[] = [];

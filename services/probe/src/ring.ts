@@ -30,6 +30,8 @@ const BUSY = 0x8000_0000;
 const DISCARD = 0x4000_0000;
 const LENGTH_MASK = 0x3fff_ffff;
 const HEADER_BYTES = 8;
+/** Some thousand execs: of the smallest ring a quarter. */
+const ROOM_BYTES = 2 * 1024 * 1024;
 
 /** Maps the ring of this map descriptor. `sizeBytes` is its max_entries: a power of two of whole pages. */
 export function openRing(libc: Libc, mapFd: number, sizeBytes: number, pageBytes = 4096): Ring {
@@ -52,7 +54,7 @@ export function openRing(libc: Libc, mapFd: number, sizeBytes: number, pageBytes
     // Once more after the consumer's position has moved: for what came before that the kernel rings no bell.
     while (drainRing(pages, into) > 0);
   };
-  return { drain, backlogBytes, hasRoom: () => backlogBytes() < sizeBytes / 16, close };
+  return { drain, backlogBytes, hasRoom: () => backlogBytes() < ROOM_BYTES, close };
 }
 
 /** A ring's memory; `data` is `sizeBytes` long. */
