@@ -42,6 +42,19 @@ const CASES: readonly (readonly [Family, string, string])[] = [
   ['busybox', '/bin/sh/ x.sh', 'none'],
   ['busybox', 'sh --help', 'none'],
   ['busybox', 'busybox', 'none'],
+  ['busybox', 'busybox awk -f x.awk', 'x.awk'],
+  ['busybox', 'awk -F : -va=f -W any -f x.awk y', 'x.awk'],
+  ['busybox', 'awk -e BEGIN{} -fx.awk', 'x.awk'],
+  ['busybox', 'awk -f -', 'stdin'],
+  ['busybox', 'awk BEGIN{} -f x.awk', 'none'],
+  ['busybox', 'awk -- -f x.awk', 'none'],
+  ['busybox', 'awk -vf=x BEGIN{}', 'none'],
+  ['busybox', 'sed -f x.sed y', 'x.sed'],
+  ['busybox', 'sed -rf x.sed', 'x.sed'],
+  ['busybox', 'sed -e p --file=x.sed', 'x.sed'],
+  ['busybox', 'sed --expression p --file x.sed', 'x.sed'],
+  ['busybox', 'sed -i.f s/a/f/ x.sed', 'none'],
+  ['busybox', 'sed s/a/b/ x.sed', 'none'],
   ['python', 'python3 x.py y.py', 'x.py'],
   ['python', 'python3 -m json.tool x.json', 'none'],
   ['python', 'python3 -Im json.tool', 'none'],
@@ -75,14 +88,17 @@ const BUSYBOX = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(p
 describe('busybox itself', { skip: BUSYBOX === undefined && 'no busybox here' }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'bintrail-busybox-'));
   writeFileSync(join(folder, 'x.sh'), 'echo this ran');
+  writeFileSync(join(folder, 'x.awk'), 'BEGIN { print "this ran"; exit }');
+  writeFileSync(join(folder, 'x.sed'), 's/.*/this ran/');
+  writeFileSync(join(folder, 'y'), 'in');
   after(() => rmSync(folder, { recursive: true }));
 
   for (const [family, line] of CASES) {
     if (family !== 'busybox') continue;
     test(line, () => {
       const [called = '', ...words] = line.split(' ');
-      const { stdout } = spawnSync(BUSYBOX!, words, { argv0: called, cwd: folder, input: '', encoding: 'utf8' });
-      assert.equal(stdout === 'this ran\n', shown(sourceOf(family, [called, ...words])) === 'x.sh');
+      const { stdout } = spawnSync(BUSYBOX!, words, { argv0: called, cwd: folder, input: 'in', encoding: 'utf8' });
+      assert.equal(/^this ran$/m.test(stdout), shown(sourceOf(family, [called, ...words])).startsWith('x.'));
     });
   }
 });

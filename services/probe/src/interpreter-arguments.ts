@@ -16,6 +16,7 @@ type Grammar = {
   readonly file?: string;
   readonly longCode?: readonly string[];
   readonly longValued?: readonly string[];
+  readonly longFile?: readonly string[];
 };
 
 const GRAMMARS: Record<Exclude<Family, 'busybox'>, Grammar> = {
@@ -33,23 +34,30 @@ const GRAMMARS: Record<Exclude<Family, 'busybox'>, Grammar> = {
 };
 
 const SHELL_NAMES = ['sh', 'ash', 'hush'];
+/** Busybox's awk and sed, as they take options: operands are data, or the code itself. */
+const FILTERS: ReadonlyMap<string, Grammar> = new Map([
+  ['awk', { code: '', valued: 'FveW', file: 'f' }],
+  ['sed', { code: '', valued: 'e', joined: 'i', file: 'f', longValued: ['--expression'], longFile: ['--file'] }],
+]);
 
 export function sourceOf(family: Family, argv: readonly string[]): Source {
   if (family !== 'busybox') return parse(GRAMMARS[family], family, argv.slice(1));
-  const words = shellArguments(argv);
-  return words === undefined ? { kind: 'none' } : parse(GRAMMARS.shell, 'shell', words);
+  const { name, words } = appletOf(argv);
+  if (isHelp(words)) return { kind: 'none' };
+  if (SHELL_NAMES.includes(name)) return parse(GRAMMARS.shell, 'shell', words);
+  const filter = FILTERS.get(name);
+  return filter === undefined ? { kind: 'none' } : parseFilter(filter, words);
 }
 
 /**
- * The arguments of its shell; undefined when another of its programs runs, or none. As libbb/appletlib.c has it: the name it
- * is called by is a program's, or begins with `busybox`, and then the next word is taken for the name, by the same rule.
+ * Which of its programs runs, and with what. As libbb/appletlib.c has it: the name it is called by is a program's, or begins
+ * with `busybox`, and then the next word is taken for the name, by the same rule.
  */
-function shellArguments(argv: readonly string[]): readonly string[] | undefined {
+function appletOf(argv: readonly string[]): { readonly name: string; readonly words: readonly string[] } {
   const [called = '', ...rest] = argv;
-  for (let at = 0, name = lastPart(called.replace(/^-/, '')); ; name = lastPart(rest[at++] ?? '')) {
-    if (SHELL_NAMES.includes(name)) return isHelp(rest.slice(at)) ? undefined : rest.slice(at);
-    if (!name.startsWith('busybox')) return undefined;
-  }
+  let [name, at] = [lastPart(called.replace(/^-/, '')), 0];
+  while (name.startsWith('busybox')) name = lastPart(rest[at++] ?? '');
+  return { name, words: rest.slice(at) };
 }
 
 /** What follows the last slash, which may be nothing. */
@@ -59,6 +67,18 @@ function lastPart(path: string): string {
 
 function isHelp(words: readonly string[]): boolean {
   return words.length === 1 && words[0] === '--help';
+}
+
+/** The first of several; one after an operand, which sed takes as well, is not seen. */
+function parseFilter(grammar: Grammar, words: readonly string[]): Source {
+  for (let at = 0; at < words.length; at++) {
+    const [word, next] = [words[at]!, words[at + 1]];
+    if (word === '--' || !/^-./.test(word)) break;
+    const found = word.startsWith('--') ? longOption(grammar, word, next) : letters(grammar, 'busybox', word, next);
+    if (found === 'next') at += 1;
+    else if (found !== 'on') return found.kind === 'file' && found.path === '-' ? { kind: 'stdin' } : found;
+  }
+  return { kind: 'none' };
 }
 
 function parse(grammar: Grammar, family: Family, words: readonly string[]): Source {
@@ -78,9 +98,10 @@ function parse(grammar: Grammar, family: Family, words: readonly string[]): Sour
 /** `on`: nothing is decided; `next`: nor by the next word, which is its value. */
 type Step = Source | 'on' | 'next';
 
-function longOption({ longCode = [], longValued = [] }: Grammar, word: string): Step {
-  const [name = ''] = word.split('=');
+function longOption({ longCode = [], longValued = [], longFile = [] }: Grammar, word: string, next?: string): Step {
+  const [name = '', ...value] = word.split('=');
   if (longCode.includes(name)) return { kind: 'none' };
+  if (longFile.includes(name)) return fileOr(value.length > 0 ? value.join('=') : next);
   return longValued.includes(word) ? 'next' : 'on';
 }
 

@@ -51,6 +51,20 @@ export const CASES: readonly Case[] = [
     argv: (path) => ['/bin/busybox', 'sh', path],
   },
   {
+    name: 'busybox awk -f x.awk',
+    script: 'l.awk',
+    text: 'BEGIN { exit }',
+    unread: 'named',
+    argv: (path) => ['/bin/busybox', 'awk', '-f', path],
+  },
+  {
+    name: 'busybox sed -f x.sed',
+    script: 'm.sed',
+    text: 'p',
+    unread: 'named',
+    argv: (path) => ['/bin/busybox', 'sed', '-n', '-f', path, '/dev/null'],
+  },
+  {
     name: 'env python3 x.py',
     script: 'k.py',
     text: '1',
