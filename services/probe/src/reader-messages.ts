@@ -29,6 +29,8 @@ export const FIGURES = {
   overflows: 2,
   overflowedAtNs: 3,
   unopened: 4,
+  /** Given up, of what was delivered or asked for. */
   released: 5,
   passed: 6,
+  asked: 7,
 } as const;

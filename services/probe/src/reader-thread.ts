@@ -107,8 +107,10 @@ async function drainAll(): Promise<void> {
 }
 
 port.on('message', (message: ToReader) => {
-  if (message.kind === 'read') descriptors.read(message.id, message.fd, message);
-  else if (message.kind === 'close') {
+  if (message.kind === 'read') {
+    Atomics.add(figures, FIGURES.asked, 1n);
+    descriptors.read(message.id, message.fd, message);
+  } else if (message.kind === 'close') {
     closing = true;
     libc.write(bell, new BigUint64Array([1n]), 8);
   } else {

@@ -51,7 +51,10 @@ function places({ bpf, hooks, out, tally, reader }: ReportOptions): Place[] {
   });
   // How many descriptors a full queue cost the kernel does not say: each time counts as one.
   const lost = reader.figure('overflows') + reader.figure('unopened');
-  const [delivered, released] = [reader.figure('delivered'), reader.figure('released')];
+  // First what was given up: what is delivered or asked for meanwhile only adds to what it is a part of.
+  const released = reader.figure('released');
+  const delivered = reader.figure('delivered');
+  const toRead = delivered + reader.figure('asked');
   const own = { cpu: USER_SPACE };
   const dropped = [...out.dropped()].map(([event_type, rows]) => ({
     ...own,
@@ -72,7 +75,7 @@ function places({ bpf, hooks, out, tally, reader }: ReportOptions): Place[] {
     { ...own, event_type: 'digest', place: 'fanotify', seen: delivered + lost, sent: delivered, lost },
     {
       ...own,
-      ...{ event_type: 'digest', place: 'hash_queue', seen: delivered, sent: delivered - released, lost: released },
+      ...{ event_type: 'digest', place: 'hash_queue', seen: toRead, sent: toRead - released, lost: released },
     },
     // Their execs are told all the same; what they knew of its scripts and IMA's digest is gone.
     ...(lostSteps > 0n
@@ -119,8 +122,10 @@ export function createReporter(options: ReportOptions): (atNs: bigint, mode?: Mo
   return (atNs, mode = 'live') => {
     for (const place of places(options)) {
       const key = `${place.cpu}:${place.event_type}:${place.place}`;
-      if (reported.get(key) === place.seen) continue;
-      reported.set(key, place.seen);
+      // Either only grows, and what is lost may be so long after it was seen.
+      const counted = place.seen + place.lost;
+      if (reported.get(key) === counted) continue;
+      reported.set(key, counted);
       const seq = options.nextSeq(STREAM.loss);
       options.out.add('loss', { ...place, ts: atNs, stream: STREAM.loss, seq });
     }

@@ -117,6 +117,25 @@ test('with a rate to read at, what would have to wait for longer says so', { ski
   assert.ok(lostAt(rows, 'hash_queue') > 0n, 'and is counted');
 });
 
+test('libraries are given up as programs are, also where they are more than all that was handed over', {
+  skip,
+  timeout: 120_000,
+}, async () => {
+  await run('sh', ['-c', `echo 'int one(void) { return 1; }' | cc -shared -fPIC -o ${at('lib.so')} -xc -`]);
+  const libraries = Array.from({ length: 60 }, (_, which) => at(`lib${which}.so`));
+  for (const [which, path] of libraries.entries()) {
+    copyFileSync(at('lib.so'), path);
+    truncateSync(path, RATE + 1 + which);
+  }
+  const probe = await startProbeApart(at('mapped-home'), ['env', `BINTRAIL_HASH_RATE=${RATE / 1024 ** 2}MiB`]);
+  // For longer than they are held.
+  await run('/bin/sleep', ['3'], { env: { LD_PRELOAD: libraries.join(':') } });
+  const rows = await probe.stop();
+  const given = rows.filter(({ event, place }) => event === 'loss' && place === 'hash_queue');
+  assert.ok(given.every(({ seen, sent, lost }) => seen === sent + lost));
+  assert.ok(lostAt(rows, 'hash_queue') > 30n, `${lostAt(rows, 'hash_queue')} were given up`);
+});
+
 test('with hardly any files to open the kernel is never asked for one too many', {
   skip,
   timeout: 120_000,
