@@ -31,8 +31,8 @@ struct {
 } sequences SEC(".maps");
 
 /* At least: user space decides before it loads the object (services/probe/src/ring-sizes.ts). */
-#define EXEC_RING_BYTES (8 * 1024 * 1024)
-#define CODE_RING_BYTES (2 * 1024 * 1024)
+#define EXEC_RING_BYTES (16 * 1024 * 1024)
+#define CODE_RING_BYTES (4 * 1024 * 1024)
 
 /*
  * Exec and exit have a ring of their own: a flood of anything else can never drop an exec. A short program takes about

@@ -73,8 +73,8 @@ function chargedFigures(cgroup: MemoryCgroup | undefined): Figure[] {
 
 const BARE = 'a bare Node process';
 const WHY_IDLE_MB =
-  "55 MB are Node's own program text and constants, which all its processes on a host share; the rings have 8 MiB a core, " +
-  '16 and 4 MiB on two and 32 and 8 from four on; the rest are the heaps of two threads, the package index and tables.';
+  "55 MB are Node's own program text and constants, which all its processes on a host share; the rings have 42 MB " +
+  '(from two processors on); the rest are the heaps of two threads, the package index and tables.';
 const WHY_STORM_MB = `${WHY_IDLE_MB} The rest is the heap's young generation and rows on their way.`;
 
 /** Percent of a core that each process used over a stretch of time. */

@@ -4,10 +4,9 @@ import { ringSizes } from './ring-sizes.ts';
 
 const MIB = 1024 * 1024;
 const CASES: [processors: number, execMib: number, codeMib: number][] = [
-  [1, 8, 2],
-  [2, 16, 4],
-  [3, 16, 4],
-  [4, 32, 8],
+  [1, 16, 4],
+  [2, 32, 8],
+  [3, 32, 8],
   [128, 32, 8],
 ];
 
