@@ -93,8 +93,8 @@ const BPFTRACE = {
     { printf("%d %d %s %s ", pid, uid, comm, str(args->filename)); join(args->argv); }
     tracepoint:sched:sched_process_exit { printf("exit %d %s\\n", pid, comm); }`,
   load: `
-    kprobe:security_mmap_file /arg0 && (arg1 & 4)/
-    { printf("%d %d %s %s\\n", pid, uid, comm, str(((struct file *)arg0)->f_path.dentry->d_name.name)); }`,
+    kfunc:security_mmap_file /args->file && (args->prot & 4)/
+    { printf("%d %d %s %s\\n", pid, uid, comm, str(args->file->f_path.dentry->d_name.name)); }`,
   open: 'tracepoint:syscalls:sys_enter_openat { printf("%d %d %s %s\\n", pid, uid, comm, str(args->filename)); }',
 };
 const SEEN = { exec: noop, load: 'lib0.so', open: data };
