@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { PROBE_CAPABILITIES } from '../../services/probe/src/host.ts';
+import { PROBE_NODE_OPTIONS } from '../../services/probe/src/launch.ts';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const ROOT = path.resolve(HERE, '../..');
@@ -57,4 +58,6 @@ test('what the units start is there, and the probe has the rights it asks for an
     assert.deepEqual(names?.split(' ').sort(), PROBE_CAPABILITIES.toSorted(), key);
   }
   assert.match(read('bintrail@.service'), /^CapabilityBoundingSet=$/m);
+  const [, started] = /^ExecStart=\S+ (.*) services\/probe\/src\/main\.ts$/m.exec(unit) ?? [];
+  assert.deepEqual(started?.split(' '), PROBE_NODE_OPTIONS, 'as npm start starts it');
 });
